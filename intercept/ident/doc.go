@@ -1,0 +1,2 @@
+// Package ident holds the names by which groups, volumes, timelines and recovery points are known on every side.
+package ident
