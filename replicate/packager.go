@@ -1,0 +1,98 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/weirstor/weir/classify"
+	"github.com/weirstor/weir/intercept"
+	"github.com/weirstor/weir/intercept/ident"
+	"github.com/weirstor/weir/intercept/leaf"
+	"github.com/weirstor/weir/replicate/codec"
+	"github.com/weirstor/weir/replicate/pack"
+)
+
+// packager turns a sealed epoch into packs and the commit that names them. It keeps what outlives an epoch: the
+// encoder's index of earlier content and the file-system knowledge of each volume. Used by one goroutine.
+type packager struct {
+	encoder *codec.Encoder
+	maps    map[ident.VolumeID]*classify.Map
+	learn   func(ident.VolumeID, *classify.Map) // tells the write path's tagger
+}
+
+// mapHeadBytes is how much of the start of a volume decides what is on it: partition table and first superblock.
+const mapHeadBytes = 2 << 20
+
+// pack encodes e on top of the previous point and hands each pack to put in stream order. states are the state hashes
+// at the previous point. The commit names every volume of the group at the epoch's end.
+func (p *packager) pack(ctx context.Context, e *intercept.Epoch, previous ident.Point, group ident.GroupID,
+	timeline ident.Timeline, states map[ident.VolumeID]leaf.State, put func(pack.Pack) error) (*Commit, error) {
+	volumes := e.Volumes()
+	changes := make([]codec.VolumeChange, len(volumes))
+	for i, v := range volumes {
+		changes[i] = p.change(v, states[v.ID])
+	}
+	var sum codec.Summary
+	err := inBackground(func() (err error) {
+		sum, err = p.encoder.Encode(ctx, changes, put)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("packaging the epoch that ends at %d: %w", e.End(), err)
+	}
+	c := &Commit{
+		Group: group, Timeline: timeline, Previous: previous,
+		First: e.First(), End: e.End(), Time: e.SealedAt().UnixNano(), Name: e.Name(),
+		Packs: sum.Packs,
+	}
+	for i, v := range volumes {
+		c.Volumes = append(c.Volumes, VolumeState{
+			Volume: v.ID, Name: v.Name, Size: v.Size, BlockSize: v.BlockSize,
+			State: sum.Volumes[i].State, Counts: sum.Volumes[i].Counts,
+		})
+	}
+	return c, nil
+}
+
+func (p *packager) change(v intercept.EpochVolume, state leaf.State) codec.VolumeChange {
+	ch := codec.VolumeChange{Volume: v.ID, Size: v.Size, Old: v.Old, New: v.New, State: state}
+	ch.Extents = make([]codec.Extent, len(v.Extents))
+	for i, x := range v.Extents {
+		ch.Extents[i] = codec.Extent{Off: x.Off, Len: x.Len, Zero: x.Zero, Tag: x.Tag}
+	}
+	ch.Map = p.knowledge(v)
+	return ch
+}
+
+// knowledge returns the file-system map of v at the epoch's end, read again when the epoch wrote what decides it.
+func (p *packager) knowledge(v intercept.EpochVolume) *classify.Map {
+	m, known := p.maps[v.ID]
+	if known && !touchesLayout(m, v.Extents) {
+		return m
+	}
+	fresh, err := classify.ReadMap(v.New, v.Size)
+	if err != nil {
+		return m // less well classified, never less well replicated
+	}
+	p.maps[v.ID] = fresh
+	if p.learn != nil {
+		p.learn(v.ID, fresh)
+	}
+	return fresh
+}
+
+// touchesLayout reports whether a write may have changed where things are on the volume.
+func touchesLayout(m *classify.Map, written []intercept.Extent) bool {
+	for _, x := range written {
+		if x.Off < mapHeadBytes {
+			return true
+		}
+		if m == nil {
+			continue
+		}
+		if kind, _ := m.RegionAt(x.Off); kind == classify.Superblock || kind == classify.GroupDesc {
+			return true
+		}
+	}
+	return false
+}
