@@ -1,0 +1,51 @@
+package api
+
+import "time"
+
+// Group is a consistency group: volumes that share one order of writes.
+type Group struct {
+	Name        string   `json:"name"`
+	ID          string   `json:"id"`
+	Timeline    string   `json:"timeline"`
+	Volumes     []string `json:"volumes"`
+	Replication string   `json:"replication" doc:"on, off, or why it stands still" enum:"on,off,fenced,stopped"`
+	Committed   Point    `json:"committed" doc:"newest point that the provider holds"`
+	Sealed      uint64   `json:"epochs_sealed"`
+	Pending     Pending  `json:"pending"`
+	LagSeconds  float64  `json:"lag_seconds" doc:"age of the oldest write that is not committed"`
+	Log         Log      `json:"log"`
+	Wire        Wire     `json:"wire"`
+	Error       string   `json:"error,omitempty" doc:"latched or latest failure"`
+}
+
+// Point identifies a recovery point.
+type Point struct {
+	Timeline string    `json:"timeline"`
+	End      uint64    `json:"end" doc:"last sequence that the point holds"`
+	Digest   string    `json:"digest"`
+	Time     time.Time `json:"time,omitzero"`
+}
+
+// Pending is what waits on the gateway.
+type Pending struct {
+	Epochs       int       `json:"epochs" doc:"sealed and not committed"`
+	Bytes        int64     `json:"bytes"`
+	ActiveBytes  int64     `json:"active_bytes" doc:"written and not sealed"`
+	OldestSealed time.Time `json:"oldest_sealed,omitzero"`
+}
+
+// Log is the fill of a group's write log.
+type Log struct {
+	UsedBytes   int64 `json:"used_bytes"`
+	BudgetBytes int64 `json:"budget_bytes"`
+}
+
+// Wire counts the bytes of the provider connection as sent, before TLS.
+type Wire struct {
+	SentBytes     uint64 `json:"sent_bytes"`
+	ReceivedBytes uint64 `json:"received_bytes"`
+	PackBytes     uint64 `json:"pack_bytes" doc:"payload of packs within sent_bytes"`
+	HostBytes     uint64 `json:"host_bytes" doc:"bytes that hosts wrote into the epochs committed since the start"`
+	SavedBytes    int64  `json:"saved_bytes" doc:"host_bytes less sent_bytes"`
+	Epochs        uint64 `json:"epochs" doc:"epochs committed since the start"`
+}

@@ -1,0 +1,27 @@
+package api
+
+import "time"
+
+// Snapshot is a point that is kept.
+type Snapshot struct {
+	Group    string           `json:"group"`
+	Name     string           `json:"name,omitempty" doc:"empty for a point that only the retention rule keeps"`
+	Point    Point            `json:"point"`
+	Previous string           `json:"previous,omitempty"`
+	Time     time.Time        `json:"time,omitzero"`
+	KeptBy   string           `json:"kept_by" doc:"name, rule, disk or head"`
+	Volumes  []SnapshotVolume `json:"volumes"`
+}
+
+// SnapshotVolume is a volume within a point.
+type SnapshotVolume struct {
+	Name  string `json:"name"`
+	ID    string `json:"id"`
+	Size  int64  `json:"size"`
+	State string `json:"state_hash"`
+}
+
+// SnapshotCreate asks for a named point of a group as it is now.
+type SnapshotCreate struct {
+	Name string `json:"name" doc:"1 to 64 characters of a-z, 0-9, dot, dash, underscore; begins with a letter"`
+}

@@ -1,0 +1,72 @@
+package api
+
+// Progress is one report of work that takes long. Done and Total are in Unit; Total 0 means not known.
+type Progress struct {
+	What  string `json:"what"`
+	Done  int64  `json:"done"`
+	Total int64  `json:"total"`
+	Unit  string `json:"unit" doc:"bytes, points, blocks or volumes"`
+}
+
+// WaitResult says what a wait has waited for.
+type WaitResult struct {
+	Volume    string  `json:"volume"`
+	Point     Point   `json:"point" doc:"a committed point that holds all that was written before the call"`
+	Committed bool    `json:"committed"`
+	Disks     []Disk  `json:"disks" doc:"the volume's disks; each shows the point or a later one"`
+	Seconds   float64 `json:"seconds"`
+}
+
+// VerifyResult is the comparison of a volume on both sides.
+type VerifyResult struct {
+	Equal   bool           `json:"equal"`
+	Volumes []VerifyVolume `json:"volumes"`
+	Disks   []DiskReport   `json:"disks"`
+}
+
+// VerifyVolume compares one volume at one point.
+type VerifyVolume struct {
+	Volume   string   `json:"volume"`
+	Point    Point    `json:"point"`
+	Equal    bool     `json:"equal"`
+	Gateway  string   `json:"gateway_state,omitempty" doc:"state hash from the gateway's bytes"`
+	Provider []string `json:"provider_states" doc:"state hash from each replica's bytes, NODE=HASH"`
+	Differ   []Range  `json:"differ,omitempty"`
+	Error    string   `json:"error,omitempty"`
+}
+
+// Explanation says how a range, or everything, of a volume was classified and sent.
+type Explanation struct {
+	Volume string         `json:"volume"`
+	Range  Range          `json:"range"`
+	Notes  []string       `json:"notes,omitempty" doc:"what is known of the volume: file system, partition table"`
+	Parts  []ExplainPart  `json:"parts" doc:"regions of the range, in address order"`
+	Epochs []ExplainEpoch `json:"epochs" doc:"latest epochs that touched the volume, newest first"`
+	Chunks []ChunkCount   `json:"chunks" doc:"totals of the volume since the start"`
+}
+
+// ExplainPart is a run of one region of the file system on the volume.
+type ExplainPart struct {
+	Range  Range  `json:"range"`
+	Region string `json:"region"`
+	Class  string `json:"class,omitempty" doc:"class that a write here gets in the path"`
+}
+
+// ExplainEpoch is what one epoch cost.
+type ExplainEpoch struct {
+	Point     Point        `json:"point"`
+	Name      string       `json:"name,omitempty"`
+	HostBytes int64        `json:"host_bytes"`
+	WireBytes int64        `json:"wire_bytes"`
+	Packs     int          `json:"packs"`
+	Chunks    []ChunkCount `json:"chunks"`
+}
+
+// Session is one connection at a door.
+type Session struct {
+	Door     string `json:"door" enum:"nbd,iscsi"`
+	Remote   string `json:"remote"`
+	Name     string `json:"name,omitempty" doc:"initiator name, for iSCSI"`
+	Volume   string `json:"volume,omitempty"`
+	ReadOnly bool   `json:"read_only"`
+}
