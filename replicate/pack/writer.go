@@ -1,9 +1,6 @@
 package pack
 
-import (
-	"encoding/binary"
-	"fmt"
-)
+import "fmt"
 
 // Writer collects frames into one pack in memory. Not safe for concurrent use.
 type Writer struct {
@@ -39,11 +36,7 @@ func (w *Writer) Append(typ uint8, payload []byte) (uint32, error) {
 		return 0, fmt.Errorf("%w: frame of %d bytes at %d of %d", ErrFull, len(payload), len(w.buf), MaxBytes)
 	}
 	at := len(w.buf)
-	var head [FrameHeadBytes]byte
-	head[4] = typ
-	binary.LittleEndian.PutUint32(head[8:], uint32(len(payload)))
-	binary.LittleEndian.PutUint32(head[:], frameSum(head[:], payload))
-	w.buf = append(append(w.buf, head[:]...), payload...)
+	w.buf = AppendFrame(w.buf, typ, payload)
 	return uint32(at), nil
 }
 
