@@ -50,7 +50,7 @@ var (
 	savedDesc    = desc("saved_bytes", "Host bytes of committed epochs less bytes sent.", "group")
 	pointDesc    = desc("point_committed", "Last sequence of the newest committed point.", "group")
 	lagDesc      = desc("lag_seconds", "Age of the oldest write that is not committed.", "group")
-	behindDesc   = desc("disk_behind_points", "Committed points that a disk does not show yet.", "volume", "place")
+	behindDesc   = desc("disk_behind", "1 while there is a committed point that a disk does not show yet.", "volume", "place")
 	diskDesc     = desc("disk_clean", "1 while a disk shows exactly one point.", "volume", "place")
 	nodeDesc     = desc("node_reachable", "1 while a provider node answers.", "node")
 )
@@ -81,7 +81,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		out.group(g)
 	}
 	for _, d := range st.Disks {
-		out.gauge(behindDesc, float64(d.Behind), d.Volume, d.Place)
+		out.gauge(behindDesc, truth(d.Behind), d.Volume, d.Place)
 		out.gauge(diskDesc, truth(d.State == "clean"), d.Volume, d.Place)
 	}
 	if st.Cluster != nil {
