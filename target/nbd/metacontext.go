@@ -1,0 +1,139 @@
+package nbd
+
+import (
+	"encoding/binary"
+	"errors"
+	"strings"
+
+	"github.com/weirstor/weir/target"
+)
+
+// baseAllocation is the one context that the protocol itself defines; proto.md, "base:allocation metadata context".
+const baseAllocation = "base:allocation"
+
+// metaContext is a context that a client has selected.
+type metaContext struct {
+	name string
+	from Context
+}
+
+// bind attaches m to the device that is to be served. It is the device that m was selected on, looked up again.
+func (m *metaContext) bind(dev target.Device) {
+	if c, ok := findContext(dev, m.name); ok {
+		m.from = c
+	}
+}
+
+// findContext returns the context of dev called name.
+func findContext(dev target.Device, name string) (Context, bool) {
+	if name == baseAllocation {
+		return allocation{dev}, true
+	}
+	p, ok := dev.(ContextProvider)
+	if !ok || strings.HasSuffix(name, ":") {
+		return nil, false
+	}
+	return p.Context(name)
+}
+
+// contextNames lists the contexts of dev.
+func contextNames(dev target.Device) []string {
+	names := []string{baseAllocation}
+	if p, ok := dev.(ContextProvider); ok {
+		names = append(names, p.Contexts()...)
+	}
+	return names
+}
+
+// metaContext answers LIST_META_CONTEXT and SET_META_CONTEXT; proto.md, "NBD_OPT_LIST_META_CONTEXT (9)".
+func (h *handshake) metaContext(o option, data []byte) error {
+	if o == optSetMetaContext {
+		h.contexts, h.contextsFor = nil, ""
+	}
+	if h.style == simple {
+		return h.refuse(o, repErrInvalid, "structured replies come first")
+	}
+	q, err := parseMeta(data)
+	if errors.Is(err, errTooManyQueries) {
+		return h.refuse(o, repErrTooBig, err.Error())
+	}
+	if err != nil {
+		return h.refuse(o, repErrInvalid, err.Error())
+	}
+	t, err := h.open(q.name)
+	if err != nil {
+		return h.refuse(o, repErrUnknown, err.Error())
+	}
+	defer release(t.dev)
+	if o == optListMetaContext {
+		return h.listContexts(t.dev, q.queries)
+	}
+	return h.setContexts(t.dev, q)
+}
+
+// listContexts shows every context that a query matches, once; all when there is no query.
+func (h *handshake) listContexts(dev target.Device, queries []string) error {
+	names := contextNames(dev)
+	seen := make(map[string]bool)
+	show := func(name string) error {
+		if seen[name] || checkText(name) != nil {
+			return nil
+		}
+		seen[name] = true
+		return h.replyContext(optListMetaContext, 0, name)
+	}
+	for _, name := range names {
+		if len(queries) == 0 || matchesAny(name, queries) {
+			if err := show(name); err != nil {
+				return err
+			}
+		}
+	}
+	for _, q := range queries {
+		if _, ok := findContext(dev, q); ok {
+			if err := show(q); err != nil {
+				return err
+			}
+		}
+	}
+	return h.reply(optListMetaContext, repAck, nil)
+}
+
+// matchesAny reports whether name is one of queries, or begins with one that ends with a colon.
+func matchesAny(name string, queries []string) bool {
+	for _, q := range queries {
+		if name == q || strings.HasSuffix(q, ":") && strings.HasPrefix(name, q) {
+			return true
+		}
+	}
+	return false
+}
+
+// setContexts selects the contexts that queries name; unknown ones and wildcards are ignored.
+func (h *handshake) setContexts(dev target.Device, q metaRequest) error {
+	var chosen []metaContext
+	for _, query := range q.queries {
+		if _, ok := findContext(dev, query); !ok || selected(chosen, query) {
+			continue
+		}
+		chosen = append(chosen, metaContext{name: query})
+		if err := h.replyContext(optSetMetaContext, uint32(len(chosen)), query); err != nil {
+			return err
+		}
+	}
+	h.contexts, h.contextsFor = chosen, q.name
+	return h.reply(optSetMetaContext, repAck, nil)
+}
+
+func selected(chosen []metaContext, name string) bool {
+	for i := range chosen {
+		if chosen[i].name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *handshake) replyContext(o option, id uint32, name string) error {
+	return h.reply(o, repMetaContext, append(binary.BigEndian.AppendUint32(nil, id), name...))
+}

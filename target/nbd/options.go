@@ -1,0 +1,84 @@
+package nbd
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// TLSMode says what a server asks of clients; proto.md, "Server-side requirements".
+type TLSMode uint8
+
+const (
+	TLSOff     TLSMode = iota // NOTLS: STARTTLS is refused
+	TLSAllow                  // SELECTIVETLS: the client chooses
+	TLSRequire                // FORCEDTLS: nothing but STARTTLS and ABORT before TLS
+)
+
+// ParseTLSMode reads "off", "allow" or "require".
+func ParseTLSMode(s string) (TLSMode, error) {
+	for m, name := range tlsModeNames {
+		if s == name {
+			return TLSMode(m), nil
+		}
+	}
+	return TLSOff, fmt.Errorf("TLS mode is %q, want off, allow or require", s)
+}
+
+var tlsModeNames = [...]string{TLSOff: "off", TLSAllow: "allow", TLSRequire: "require"}
+
+func (m TLSMode) String() string {
+	if int(m) < len(tlsModeNames) {
+		return tlsModeNames[m]
+	}
+	return fmt.Sprintf("TLSMode(%d)", uint8(m))
+}
+
+// Options are the knobs of a Server. The zero value of each field stands for its default.
+type Options struct {
+	Logger *slog.Logger // default: discards
+
+	TLS     *tls.Config // needed for TLSAllow and TLSRequire; set ClientAuth there to demand client certificates
+	TLSMode TLSMode
+
+	HandshakeTimeout time.Duration // for the whole handshake, TLS included; default 30 s
+	StallTimeout     time.Duration // for the rest of a request, and for replies to be taken; default 60 s
+	IdleTimeout      time.Duration // without any request; default: no limit (dead peers are found by TCP keepalive)
+	DrainTimeout     time.Duration // Close waits as long for clients to take their last replies; default 10 s
+
+	MaxConnections int   // in the transmission phase; more are refused; default 1024
+	MaxHandshakes  int   // beyond it the oldest unfinished handshake is dropped; default 128
+	ConnBytes      int64 // in flight for one connection, at least 34 MiB; default 64 MiB
+	TotalBytes     int64 // in flight for all connections, beside 1 MiB for each; at least ConnBytes; default 512 MiB
+	Workers        int   // goroutines of one connection that serve slow commands; default 32
+}
+
+const minConnBytes = MaxPayload + 2<<20
+
+// withDefaults returns o with every field usable.
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.TLS == nil {
+		o.TLSMode = TLSOff
+	}
+	setDefault(&o.HandshakeTimeout, 30*time.Second)
+	setDefault(&o.StallTimeout, 60*time.Second)
+	setDefault(&o.DrainTimeout, 10*time.Second)
+	setDefault(&o.MaxConnections, 1024)
+	setDefault(&o.MaxHandshakes, 128)
+	setDefault(&o.ConnBytes, 64<<20)
+	setDefault(&o.TotalBytes, 512<<20)
+	setDefault(&o.Workers, 32)
+	o.ConnBytes = max(o.ConnBytes, minConnBytes)
+	o.TotalBytes = max(o.TotalBytes, o.ConnBytes)
+	return o
+}
+
+func setDefault[T int | int64 | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}

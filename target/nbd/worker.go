@@ -1,0 +1,45 @@
+package nbd
+
+// job is a command for a worker.
+type job struct {
+	r    request
+	cost int64 // bytes taken from the budget
+}
+
+// dispatch gives r to a worker. It waits when all are busy and the queue is full, or when the budget is used up: so
+// the server stops reading, and the client waits. Only the leader calls it.
+func (c *conn) dispatch(r request) {
+	j := job{r: r, cost: int64(replySize(&r))}
+	if c.budget.acquire(c.ctx, j.cost) != nil {
+		return // the connection is broken
+	}
+	if c.idle.Load() <= int32(len(c.jobs)) && c.workers < cap(c.jobs) {
+		c.workers++
+		c.others.Add(1)
+		go c.work()
+	}
+	c.jobs <- j
+}
+
+// work serves jobs until the last leader closes the queue.
+func (c *conn) work() {
+	defer c.others.Done()
+	for {
+		c.idle.Add(1)
+		j, ok := <-c.jobs
+		c.idle.Add(-1)
+		if !ok {
+			return
+		}
+		c.doJob(&j)
+	}
+}
+
+func (c *conn) doJob(j *job) {
+	v := getBuffer(int(j.cost))
+	t := now()
+	v.b = c.answer(v.b, &j.r)
+	c.paces[kindOf(j.r.cmd)].observe(now() - t)
+	c.post(v)
+	c.budget.release(j.cost)
+}
