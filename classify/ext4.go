@@ -4,6 +4,7 @@ import "math/bits"
 
 // Bounds of what is read of one ext4 file system.
 const (
+	maxGroups       = 1 << 20
 	maxExtDepth     = 5    // of an extent tree: no file has a deeper one
 	maxJournalNodes = 4096 // tree or indirect blocks of a journal
 	descStep        = 64 << 10
@@ -111,7 +112,7 @@ func (fs *ext4) sound() bool {
 	case fs.descSize < 32, fs.descSize > fs.block, bits.OnesCount64(uint64(fs.descSize)) != 1:
 		return false
 	}
-	fs.groups = (fs.blocks - fs.firstData + fs.blocksPerGroup - 1) / fs.blocksPerGroup
+	fs.groups = min(maxGroups, (fs.blocks-fs.firstData+fs.blocksPerGroup-1)/fs.blocksPerGroup)
 	return true
 }
 

@@ -1,8 +1,6 @@
 package classify
 
-import (
-	"hash/crc32"
-)
+import "hash/crc32"
 
 // Bounds of what is read of a partition table.
 const (

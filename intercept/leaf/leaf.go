@@ -20,10 +20,16 @@ var ZeroPage [BlockSize]byte
 // Leaf is the hash of one block. Leaf 0 stands for a block that is all zero, of any length.
 type Leaf uint64
 
-// Of returns the leaf of block b, at most BlockSize bytes. A block that is not zero never has leaf 0.
+// Of returns the leaf of block b, at most BlockSize bytes. A short block has the leaf of the same bytes with zeroes
+// behind them, so that a volume can grow without a change of its leaves. A block that is not zero never has leaf 0.
 func Of(b []byte) Leaf {
 	if IsZero(b) {
 		return 0
+	}
+	if len(b) < BlockSize {
+		var whole [BlockSize]byte
+		copy(whole[:], b)
+		b = whole[:]
 	}
 	if h := xxh3.Hash(b); h != 0 {
 		return Leaf(h)

@@ -48,7 +48,7 @@ type VolumeSummary struct {
 	Counts ClassCounts
 }
 
-// Chunk is one packaged change, decoded.
+// Chunk is one packaged change, decoded. No two chunks of an epoch touch the same leaf block (4 KiB).
 type Chunk struct {
 	Volume ident.VolumeID
 	Off    int64 // bytes
@@ -56,4 +56,9 @@ type Chunk struct {
 	Class  classify.Class
 	Zero   bool   // the range is zero now; Data is nil
 	Data   []byte // Len bytes, valid during the call only
+
+	// Unchanged is a notice: the host wrote Blocks leaf blocks between Off and Off+Len with the content that they had.
+	// Other chunks may lie in that range. Data is nil and there is nothing to apply.
+	Unchanged bool
+	Blocks    int64
 }

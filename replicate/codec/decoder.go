@@ -1,0 +1,447 @@
+package codec
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/weirstor/weir/classify"
+	"github.com/weirstor/weir/intercept/ident"
+	"github.com/weirstor/weir/intercept/leaf"
+	"github.com/weirstor/weir/replicate/pack"
+	"github.com/zeebo/xxh3"
+)
+
+// Target is what an epoch is decoded against, and where the result goes.
+type Target struct {
+	// Old is the content of a volume at the previous point, nil for a volume that the point lacks (it reads as zeroes).
+	Old func(ident.VolumeID) View
+	// Size is the size of a volume at the epoch's end, bytes; chunks beyond it are refused before any work. nil: not
+	// known, chunks up to MaxOffset are taken.
+	Size func(ident.VolumeID) int64
+	// Emit gets the chunks in frame order, each after the digests of its base and its result were checked. An error
+	// ends the decoding.
+	Emit func(Chunk) error
+	// Leaf, if not nil, is told before Emit of each leaf block that chunks touch, in order: its index, and its leaf
+	// before and after. So the state hash needs no second look at the content.
+	Leaf func(v ident.VolumeID, index uint64, before, after leaf.Leaf) error
+}
+
+// Packs returns a reader of the given packs, for Decode.
+func Packs(packs ...[]byte) func(i int) ([]byte, error) {
+	return func(i int) ([]byte, error) {
+		if i >= len(packs) {
+			return nil, io.EOF
+		}
+		return packs[i], nil
+	}
+}
+
+// Decode turns the wire packs of one epoch back into what changed. read returns the pack of index i, in the order in
+// which the Encoder put them, and io.EOF behind the last one. The bytes of a pack must not change until the next read.
+//
+// Nothing is emitted of a segment (at most 1 MiB of content, 64 MiB of zeroes) whose base or result digest differs:
+// a *BaseMismatchError says that the old content is not what the epoch was encoded against, ErrCorrupt that the packs
+// make no sense. Memory is bounded by two packs and MaxColumnBytes, whatever they hold, and work by the sizes of the
+// volumes where Target.Size is given.
+func Decode(ctx context.Context, read func(i int) ([]byte, error), to Target) error {
+	d := newDecoder(to)
+	for i := 0; ; i++ {
+		b, err := read(i)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("pack %d of the epoch: %w", i, err)
+		}
+		if err := d.pack(ctx, b); err != nil {
+			return fmt.Errorf("pack %d of the epoch: %w", i, err)
+		}
+	}
+}
+
+// decoder is the state of decoding one epoch.
+type decoder struct {
+	to      Target
+	table   []ident.VolumeID
+	views   []View // by volume number, filled when first needed
+	viewed  []bool
+	frame   frameReader
+	scratch []byte
+
+	pass, volume int   // of the last chunk in the epoch
+	end          int64 // of the last chunk, bytes
+	gapFrom      int64 // what the next gap counts from: end, or 0 in a new frame
+
+	chunks   []decoded
+	old, new []byte // leaf blocks of the segment's data chunks, one after the other
+	touched  int64
+	zeroed   int64
+	leaves   []leafPair
+	base     []byte
+	after    []byte
+	sources  []sourceRange
+}
+
+// decoded is a chunk of the segment that is being decoded; its leaf blocks begin at at in old and new.
+type decoded struct {
+	chunk Chunk
+	at    int
+}
+
+type leafPair struct {
+	index         uint64
+	before, after leaf.Leaf
+}
+
+// sourceRange is where a displaced copy of the segment came from.
+type sourceRange struct {
+	volume   int
+	off, len int64
+}
+
+func newDecoder(to Target) *decoder {
+	return &decoder{to: to, volume: -1}
+}
+
+// pack decodes all frames of one pack.
+func (d *decoder) pack(ctx context.Context, b []byte) error {
+	kind, err := pack.KindOf(b)
+	if err != nil {
+		return err
+	}
+	if kind != pack.Wire {
+		return corrupt("a %v pack", kind)
+	}
+	return pack.Frames(b, func(f pack.Frame) error {
+		if f.Type != FrameType {
+			return fmt.Errorf("%w: frame type %d at %d, this build reads %d", ErrVersion, f.Type, f.At, FrameType)
+		}
+		if err := d.frameOf(ctx, f.Payload); err != nil {
+			return fmt.Errorf("frame at %d: %w", f.At, err)
+		}
+		return nil
+	})
+}
+
+// frameOf decodes one frame.
+func (d *decoder) frameOf(ctx context.Context, payload []byte) (err error) {
+	if d.table, d.scratch, err = d.frame.open(payload, d.table, d.scratch); err != nil {
+		return err
+	}
+	d.gapFrom = 0
+	last := -1
+	for range d.frame.segments {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if last, err = d.segment(last); err != nil {
+			return err
+		}
+	}
+	if err := d.notices(); err != nil {
+		return err
+	}
+	for i, c := range d.frame.cols {
+		if len(c) > 0 {
+			return corrupt("%d bytes of column %d are left", len(c), i)
+		}
+	}
+	return nil
+}
+
+// segment decodes one segment and emits its chunks. last is the volume and pass of the segment before it in the frame.
+func (d *decoder) segment(last int) (int, error) {
+	head, err := d.frame.uvarint(colSegments)
+	if err != nil {
+		return 0, err
+	}
+	tokens, err := d.frame.uvarint(colSegments)
+	if err != nil {
+		return 0, err
+	}
+	digests, rest, err := take(d.frame.cols[colSegments], 2*digestBytes)
+	if err != nil {
+		return 0, err
+	}
+	d.frame.cols[colSegments] = rest
+	if head>>1 >= uint64(len(d.table)) {
+		return 0, corrupt("segment of volume %d of %d", head>>1, len(d.table))
+	}
+	if err := d.enter(int(head&1), int(head>>1), last != int(head)); err != nil {
+		return 0, err
+	}
+	for tokens > 0 {
+		used, err := d.chunk(tokens)
+		if err != nil {
+			return 0, err
+		}
+		tokens -= used
+	}
+	if err := d.check(digests); err != nil {
+		return 0, err
+	}
+	return int(head), d.emit()
+}
+
+// enter begins a segment of a volume: the order within an epoch is by pass, then volume, then offset.
+func (d *decoder) enter(pass, volume int, fresh bool) error {
+	if pass < d.pass {
+		return corrupt("pass %d behind pass %d", pass, d.pass)
+	}
+	if pass != d.pass || volume != d.volume {
+		if pass == d.pass && volume < d.volume {
+			return corrupt("volume %d behind volume %d", volume, d.volume)
+		}
+		d.pass, d.volume, d.end = pass, volume, 0
+	}
+	if fresh {
+		d.gapFrom = 0
+	}
+	d.chunks, d.old, d.new = d.chunks[:0], d.old[:0], d.new[:0]
+	d.leaves, d.base, d.after, d.sources = d.leaves[:0], d.base[:0], d.after[:0], d.sources[:0]
+	d.touched, d.zeroed = 0, 0
+	return nil
+}
+
+// chunk decodes one chunk of at most n tokens, and returns how many it took.
+func (d *decoder) chunk(n uint64) (used uint64, err error) {
+	length, err := d.frame.span(n)
+	if err != nil {
+		return 0, err
+	}
+	gap, err := d.frame.uvarint(colGaps)
+	if err != nil {
+		return 0, err
+	}
+	off := d.gapFrom + int64(min(gap, MaxOffset))
+	if err := d.place(off, length); err != nil {
+		return 0, err
+	}
+	t, err := d.frame.next()
+	if err != nil {
+		return 0, err
+	}
+	if t.class == classSame {
+		return 0, corrupt("a segment begins within a chunk")
+	}
+	c := Chunk{Volume: d.table[d.volume], Off: off, Len: length, Class: classify.Class(t.class)}
+	if c.Class == classify.ZeroBlock {
+		if t.op != opZero || t.lit != 0 || int64(t.copy) != length {
+			return 0, corrupt("zero chunk of something else")
+		}
+		return 1, d.zeroChunk(c)
+	}
+	return d.dataChunk(c, t)
+}
+
+// place checks where the next chunk lies and moves the position behind it.
+func (d *decoder) place(off, length int64) error {
+	limit := int64(MaxOffset)
+	if d.to.Size != nil {
+		limit = d.to.Size(d.table[d.volume])
+	}
+	switch {
+	case length <= 0 || off+length > limit:
+		return corrupt("chunk of %d bytes at %d of volume %s, which ends at %d", length, off, d.table[d.volume], limit)
+	case blockFloor(off) < blockCeil(d.end):
+		return corrupt("chunk at %d in a leaf block that was done at %d", off, d.end)
+	}
+	d.end, d.gapFrom = off+length, off+length
+	return nil
+}
+
+// view is the old content of volume number v.
+func (d *decoder) view(v int) View {
+	for len(d.views) < len(d.table) {
+		d.views, d.viewed = append(d.views, nil), append(d.viewed, false)
+	}
+	if !d.viewed[v] {
+		d.views[v], d.viewed[v] = d.to.Old(d.table[v]), true
+	}
+	return d.views[v]
+}
+
+// readOld fills p from the old content of volume number v.
+func (d *decoder) readOld(v int, p []byte, off int64) error {
+	view := d.view(v)
+	if view == nil {
+		clear(p)
+		return nil
+	}
+	if err := view.ReadAt(p, off); err != nil {
+		return fmt.Errorf("old content of volume %s at %d+%d: %w", d.table[v], off, len(p), err)
+	}
+	return nil
+}
+
+// dataChunk decodes the tokens of a data chunk over its old content; t is the first one.
+func (d *decoder) dataChunk(c Chunk, t token) (used uint64, err error) {
+	lo := blockFloor(c.Off)
+	hull := blockCeil(c.Off+c.Len) - lo
+	if d.touched += hull; d.touched > MaxSegmentBytes {
+		return 0, corrupt("segment of more than %d bytes", MaxSegmentBytes)
+	}
+	at := len(d.old)
+	d.old = append(d.old, make([]byte, hull)...)
+	if err := d.readOld(d.volume, d.old[at:], lo); err != nil {
+		return 0, err
+	}
+	d.new = append(d.new, d.old[at:]...)
+	d.chunks = append(d.chunks, decoded{c, at})
+	out := d.new[at+int(c.Off-lo):][:c.Len]
+	for pos := int64(0); ; {
+		if err := d.apply(t, out[pos:], c.Off+pos); err != nil {
+			return 0, err
+		}
+		pos += int64(t.lit + t.copy)
+		used++
+		if pos == c.Len {
+			break
+		}
+		if t, err = d.frame.next(); err != nil {
+			return 0, err
+		}
+	}
+	for i := int64(0); i < hull; i += blockSize {
+		d.pair(lo+i, leaf.Of(d.old[at+int(i):][:blockSize]), leaf.Of(d.new[at+int(i):][:blockSize]))
+	}
+	return used, nil
+}
+
+// apply writes what token t says to the beginning of out, which holds old content and lies at off.
+func (d *decoder) apply(t token, out []byte, off int64) error {
+	lit, err := d.frame.literal(t)
+	if err != nil {
+		return err
+	}
+	copy(out, lit)
+	out, off = out[t.lit:][:t.copy], off+int64(t.lit)
+	switch t.op {
+	case opNone, opSelf:
+		return nil
+	case opZero:
+		clear(out)
+		return nil
+	}
+	p, err := d.frame.source(t, d.volume)
+	if err != nil {
+		return err
+	}
+	src := off + p.disp
+	if p.volume >= len(d.table) || src < 0 || src > MaxOffset {
+		return corrupt("copy of %d bytes from volume %d at %d", t.copy, p.volume, src)
+	}
+	d.sources = append(d.sources, sourceRange{p.volume, src, int64(t.copy)})
+	return d.readOld(p.volume, out, src)
+}
+
+// zeroStep is how much old content is read at a time beneath zeroes, bytes.
+const zeroStep = 256 << 10
+
+// zeroChunk notes the leaves beneath a chunk of zeroes. It covers whole leaf blocks, or the volume's last one.
+func (d *decoder) zeroChunk(c Chunk) error {
+	hull := blockCeil(c.Off+c.Len) - c.Off
+	if d.zeroed += hull; c.Off%blockSize != 0 || d.zeroed > MaxSegmentZero {
+		return corrupt("zero chunk of %d bytes at %d", c.Len, c.Off)
+	}
+	c.Zero = true
+	d.chunks = append(d.chunks, decoded{chunk: c})
+	buf := d.scratch[:0]
+	if cap(buf) < zeroStep {
+		buf = make([]byte, 0, zeroStep)
+	}
+	d.scratch = buf
+	for done := int64(0); done < hull; {
+		p := buf[:min(zeroStep, hull-done)]
+		if err := d.readOld(d.volume, p, c.Off+done); err != nil {
+			return err
+		}
+		for i := 0; i < len(p); i += blockSize {
+			d.pair(c.Off+done+int64(i), leaf.Of(p[i:i+blockSize]), 0)
+		}
+		if done += int64(len(p)); done == hull && !leaf.IsZero(p[int64(len(p))-(hull-c.Len):]) {
+			return corrupt("zero chunk of %d bytes at %d ends within a block that is not zero", c.Len, c.Off)
+		}
+	}
+	return nil
+}
+
+// pair notes the leaves of the block at off.
+func (d *decoder) pair(off int64, before, after leaf.Leaf) {
+	d.base = binary.LittleEndian.AppendUint64(d.base, uint64(before))
+	d.after = binary.LittleEndian.AppendUint64(d.after, uint64(after))
+	d.leaves = append(d.leaves, leafPair{uint64(off / blockSize), before, after})
+}
+
+// check compares the digests of the segment with those that its encoder had.
+func (d *decoder) check(want []byte) error {
+	if got, want := xxh3.Hash(d.base), binary.LittleEndian.Uint64(want); got != want && len(d.chunks) > 0 {
+		first, last := d.chunks[0].chunk, d.chunks[len(d.chunks)-1].chunk
+		return &BaseMismatchError{d.table[d.volume], first.Off, last.Off + last.Len - first.Off}
+	}
+	if got, want := xxh3.Hash(d.after), binary.LittleEndian.Uint64(want[digestBytes:]); got != want {
+		if len(d.sources) > 0 {
+			return d.sourceMismatch()
+		}
+		return corrupt("result digest of volume %s is %016x, want %016x", d.table[d.volume], got, want)
+	}
+	return nil
+}
+
+// sourceMismatch blames the hull of the sources within the volume of the first one.
+func (d *decoder) sourceMismatch() error {
+	s := d.sources[0]
+	lo, hi := s.off, s.off+s.len
+	for _, o := range d.sources {
+		if o.volume == s.volume {
+			lo, hi = min(lo, o.off), max(hi, o.off+o.len)
+		}
+	}
+	return &BaseMismatchError{d.table[s.volume], lo, hi - lo}
+}
+
+// emit hands out the chunks of a checked segment.
+func (d *decoder) emit() error {
+	if d.to.Leaf != nil {
+		for _, l := range d.leaves {
+			if err := d.to.Leaf(d.table[d.volume], l.index, l.before, l.after); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range d.chunks {
+		c := d.chunks[i].chunk
+		if !c.Zero {
+			c.Data = d.new[d.chunks[i].at+int(c.Off%blockSize):][:c.Len:c.Len]
+		}
+		if err := d.to.Emit(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notices emits what the frame tells of unchanged content.
+func (d *decoder) notices() error {
+	for len(d.frame.cols[colNotices]) > 0 {
+		var v [4]uint64
+		for i := range v {
+			var err error
+			if v[i], err = d.frame.uvarint(colNotices); err != nil {
+				return err
+			}
+		}
+		if v[0] >= uint64(len(d.table)) || v[1] > MaxOffset || v[2] > MaxOffset || v[3] > MaxOffset/blockSize {
+			return corrupt("notice of volume %d, %d bytes at %d", v[0], v[2], v[1])
+		}
+		c := Chunk{Volume: d.table[v[0]], Off: int64(v[1]), Len: int64(v[2]), Class: classify.ZeroBlock, Unchanged: true,
+			Blocks: int64(v[3])}
+		if err := d.to.Emit(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package codec
+
+// The rolling hash that picks the positions at which content is looked up: gear, two bits a byte, so that it depends
+// on the last gearBytes bytes alone. It is no part of the format.
+const gearBytes = 32
+
+var gearTable = func() (t [256]uint64) {
+	x := uint64(0x9e3779b97f4a7c15)
+	for i := range t {
+		x += 0x9e3779b97f4a7c15
+		z := x
+		z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+		z = (z ^ z>>27) * 0x94d049bb133111eb
+		t[i] = z ^ z>>31
+	}
+	return t
+}()
+
+// gearZero is the hash of zeroes.
+var gearZero = func() (h uint64) {
+	for range gearBytes {
+		h = h<<2 + gearTable[0]
+	}
+	return h
+}()
+
+// gearMax returns the largest hash within b and the offset of the gearBytes bytes that it stands for, the first of
+// equals. b has at least gearBytes bytes.
+func gearMax(b []byte) (best uint64, at int) {
+	var h uint64
+	for _, c := range b[:gearBytes-1] {
+		h = h<<2 + gearTable[c]
+	}
+	for i, c := range b[gearBytes-1:] {
+		h = h<<2 + gearTable[c]
+		if h > best {
+			best, at = h, i
+		}
+	}
+	return best, at
+}
+
+// anchor is a position at which content is looked up: the gearBytes bytes at at have hash h.
+type anchor struct {
+	at int
+	h  uint64
+}
+
+// anchors are the positions in a chunk that are the maximum of some stretch of a sub-block's length. So wherever the
+// new content holds a whole sub-block of earlier content, at any alignment, the maximum of that sub-block is among
+// them.
+type anchors struct {
+	list   []anchor
+	hashes []uint64
+	upto   int // the next search begins here
+	next   int // first of list that was not looked at
+	done   int // anchors before it were looked at in an earlier search
+}
+
+// anchorStep is how much content is searched at a time, bytes.
+const anchorStep = 16 << 10
+
+func (x *anchors) start(at int) {
+	x.list, x.next, x.upto, x.done = x.list[:0], 0, at, at
+}
+
+// at returns the next anchor that begins at or before p and not before from. b is the end of the chunk in content.
+func (x *anchors) at(content []byte, p, from, b, sub int) (anchor, bool) {
+	for {
+		for x.next < len(x.list) {
+			a := x.list[x.next]
+			if a.at > p {
+				return anchor{}, false
+			}
+			x.next++
+			if a.at >= max(from, x.done) {
+				x.done = a.at + 1
+				return a, true
+			}
+		}
+		lo := max(x.upto, from)
+		hi := min(b, lo+anchorStep)
+		if lo > p || hi-lo < gearBytes {
+			return anchor{}, false
+		}
+		x.search(content[lo:hi], lo, sub)
+		if x.upto = hi - sub + 1; hi == b {
+			x.upto = hi
+		}
+	}
+}
+
+// search fills list with the anchors of content, which begins at lo.
+func (x *anchors) search(content []byte, lo, sub int) {
+	x.list, x.next = x.list[:0], 0
+	n := len(content) - gearBytes + 1
+	if cap(x.hashes) < n {
+		x.hashes = make([]uint64, anchorStep)
+	}
+	hs := x.hashes[:n]
+	var h uint64
+	for _, c := range content[:gearBytes-1] {
+		h = h<<2 + gearTable[c]
+	}
+	for i, c := range content[gearBytes-1:] {
+		h = h<<2 + gearTable[c]
+		hs[i] = h
+	}
+	span := min(n, sub-gearBytes+1)
+	best := maxAt(hs, 0, span)
+	x.add(lo, best, hs)
+	for i := span; i < n; i++ {
+		switch {
+		case best <= i-span:
+			best = maxAt(hs, i-span+1, i+1)
+		case hs[i] > hs[best]:
+			best = i
+		default:
+			continue
+		}
+		x.add(lo, best, hs)
+	}
+}
+
+func (x *anchors) add(lo, i int, hs []uint64) {
+	if hs[i] != gearZero {
+		x.list = append(x.list, anchor{lo + i, hs[i]})
+	}
+}
+
+// maxAt is the first position of the largest of hs[from:to].
+func maxAt(hs []uint64, from, to int) int {
+	best := from
+	for i := from + 1; i < to; i++ {
+		if hs[i] > hs[best] {
+			best = i
+		}
+	}
+	return best
+}

@@ -1,0 +1,64 @@
+package codec
+
+// lookup asks the index at the anchors up to p, and returns the best match that it finds. lit is the first byte that
+// no match covers yet, [a, b) the chunk: a match may reach back to a.
+func (m *matcher) lookup(w *window, p, lit, a, b int) (best match, err error) {
+	for {
+		x, ok := m.anchors.at(w.new[:b], p, lit, b, m.index.sub)
+		if !ok {
+			return match{}, nil
+		}
+		var room [bucketWays]uint32
+		for _, loc := range m.index.lookup(x.h, room[:0]) {
+			found, err := m.try(w, x, loc, a, b, best.n)
+			if err != nil {
+				return match{}, err
+			}
+			if found.n > best.n {
+				best = found
+			}
+			if best.n >= enough {
+				break
+			}
+		}
+		if gain := best.at + best.n - max(best.at, lit); best.n >= minNew && gain >= minNew/2 {
+			return best, nil
+		}
+		best = match{}
+	}
+}
+
+// try checks one location for anchor x: it rereads the sub-block, finds its maximum, and extends both ways. A match
+// longer than than leaves its cursor in m.spare.
+func (m *matcher) try(w *window, x anchor, loc uint32, a, b, than int) (match, error) {
+	id, off := m.index.place(loc)
+	number, view, ok := m.volumes.source(id)
+	if !ok {
+		return match{}, nil
+	}
+	c := m.trial
+	c.aim(place{number, 0}, view)
+	old, err := c.ahead(off)
+	if err != nil {
+		return match{}, m.sourceError(c.from, off, err)
+	}
+	h, at := gearMax(old[:m.index.sub])
+	if h != x.h {
+		return match{}, nil
+	}
+	c.from.disp = off + int64(at) - w.off - int64(x.at)
+	if c.from.disp == 0 && number == w.volume {
+		return match{}, nil // the same address is tried everywhere
+	}
+	addr := off + int64(at)
+	n, err := c.extend(w.new[x.at:b], addr)
+	if err != nil || n < gearBytes {
+		return match{}, err
+	}
+	back, err := c.extendBack(w.new[a:x.at], addr)
+	if err != nil || n+back <= than {
+		return match{}, err
+	}
+	m.trial, m.spare = m.spare, c
+	return match{at: x.at - back, n: n + back, op: opNear, from: c.from}, nil
+}
