@@ -1,0 +1,143 @@
+package intercept
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/weirstor/weir/intercept/ident"
+	"github.com/weirstor/weir/intercept/wal"
+)
+
+// stack is the layers above the base, the oldest first. Everything before the first layer is in the base; the layers
+// follow each other without a gap. It never changes; whoever reads through it holds a pin.
+type stack struct {
+	layers []*layer
+	pins   atomic.Int64
+}
+
+// stacks is the current stack and the ones before that are still pinned.
+type stacks struct {
+	sync.Mutex
+	current atomic.Pointer[stack]
+	live    map[*stack]struct{}
+	changed chan struct{} // closed and replaced at each change of live or of a layer's end
+}
+
+// init makes st the first stack.
+func (s *stacks) init(layers []*layer) {
+	s.live = make(map[*stack]struct{})
+	s.changed = make(chan struct{})
+	s.installLocked(layers)
+}
+
+// newLocked returns a live stack with one pin.
+func (s *stacks) newLocked(layers []*layer) *stack {
+	st := &stack{layers: layers}
+	st.pins.Store(1)
+	s.live[st] = struct{}{}
+	return st
+}
+
+// installLocked makes layers the current stack.
+func (s *stacks) installLocked(layers []*layer) {
+	old := s.current.Swap(s.newLocked(layers))
+	if old != nil && old.pins.Add(-1) == 0 {
+		delete(s.live, old)
+	}
+	s.notifyLocked()
+}
+
+func (s *stacks) notifyLocked() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// notify wakes those who wait for a change.
+func (s *stacks) notify() {
+	s.Lock()
+	defer s.Unlock()
+	s.notifyLocked()
+}
+
+// pin returns the current stack, which stays valid until unpin.
+func (s *stacks) pin() *stack {
+	for {
+		st := s.current.Load()
+		for n := st.pins.Load(); n > 0; n = st.pins.Load() {
+			if st.pins.CompareAndSwap(n, n+1) {
+				return st
+			}
+		}
+	}
+}
+
+// unpin gives up a pin.
+func (s *stacks) unpin(st *stack) {
+	if st.pins.Add(-1) > 0 {
+		return
+	}
+	s.Lock()
+	defer s.Unlock()
+	delete(s.live, st)
+	s.notifyLocked()
+}
+
+// top is the layer that takes inserts.
+func (s *stacks) topLocked() *layer {
+	layers := s.current.Load().layers
+	return layers[len(layers)-1]
+}
+
+// push makes l the layer that takes inserts.
+func (s *stacks) pushLocked(l *layer) {
+	s.installLocked(append(slices.Clone(s.current.Load().layers), l))
+}
+
+// replace puts m in the place of the layers of run.
+func (s *stacks) replace(run []*layer, m *layer) {
+	s.Lock()
+	defer s.Unlock()
+	layers := slices.Clone(s.current.Load().layers)
+	i := slices.Index(layers, run[0])
+	s.installLocked(slices.Replace(layers, i, i+len(run), m))
+}
+
+// drop removes the oldest layer, which is in the base now.
+func (s *stacks) drop(l *layer) {
+	s.Lock()
+	defer s.Unlock()
+	layers := s.current.Load().layers
+	if layers[0] != l {
+		panic("the layer that was destaged is not the oldest one")
+	}
+	s.installLocked(slices.Clone(layers[1:]))
+}
+
+// olderThanLocked reports whether any live stack ends before seq, so that it reads the base as it was before.
+func (s *stacks) olderThanLocked(seq ident.Seq) bool {
+	for st := range s.live {
+		end := ident.Seq(0)
+		if n := len(st.layers); n > 0 {
+			end = st.layers[n-1].end
+			if end == 0 {
+				continue // it still grows
+			}
+		}
+		if end < seq {
+			return true
+		}
+	}
+	return false
+}
+
+// oldestPosLocked is the lowest log position that any live stack may read.
+func (s *stacks) oldestPosLocked() wal.Pos {
+	oldest := ^wal.Pos(0)
+	for st := range s.live {
+		if len(st.layers) > 0 {
+			oldest = min(oldest, st.layers[0].start)
+		}
+	}
+	return oldest
+}

@@ -1,0 +1,149 @@
+package wal
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/weirstor/weir/intercept/vfs"
+)
+
+const (
+	readyWanted    = 2           // segments made ready ahead of need
+	zeroStep       = 1 << 20     // bytes
+	noSpaceRetries = time.Second // between tries to make a file on a full disk
+)
+
+// prepare makes segments ready ahead of need: it heads freed files anew, and makes new ones while the budget lasts. It
+// is the log's only goroutine.
+func (l *Log) prepare() {
+	defer l.preparer.Done()
+	retry := time.NewTicker(noSpaceRetries)
+	defer retry.Stop()
+	for {
+		select {
+		case <-l.done:
+			return
+		case <-l.kick:
+		case <-retry.C:
+			if !l.clearNoSpace() {
+				continue
+			}
+		}
+		for l.Err() == nil && l.prepareOne() {
+		}
+	}
+}
+
+// clearNoSpace makes the next need try for a new file again; false if nothing was wrong.
+func (l *Log) clearNoSpace() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.mu.noSpace
+	l.mu.noSpace = false
+	return was
+}
+
+// prepareOne makes one segment ready; false when enough are, or none can be.
+func (l *Log) prepareOne() bool {
+	l.mu.Lock()
+	wanted := len(l.mu.ready) < readyWanted
+	urgent := len(l.mu.ready) == 0
+	if !wanted || l.exhaustedLocked() {
+		l.mu.Unlock()
+		return false
+	}
+	var f freeFile
+	if n := len(l.mu.free); n > 0 {
+		f, l.mu.free = l.mu.free[n-1], l.mu.free[:n-1]
+	} else {
+		f.name = segmentName(l.opt.Dir, l.mu.nextName)
+		l.mu.nextName++
+		l.mu.files++
+	}
+	l.mu.lastNumber++
+	number := l.mu.lastNumber
+	l.mu.Unlock()
+
+	s, err := l.makeReady(f, number, !urgent)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.changedLocked()
+	if err == nil {
+		l.mu.ready = append(l.mu.ready, s)
+		return true
+	}
+	l.mu.noSpace = true
+	if f.file == nil {
+		l.mu.files--
+	}
+	l.opt.Logger.Warn("no further log segment can be made; trying again", "dir", l.opt.Dir, "reason", err)
+	return false
+}
+
+// makeReady turns f into segment number, with its header on stable storage. zero asks for a new file to be written
+// with zeroes first, which makes every later fdatasync of it cheaper.
+func (l *Log) makeReady(f freeFile, number uint64, zero bool) (*segment, error) {
+	if f.file == nil {
+		if err := l.makeFile(&f, zero); err != nil {
+			return nil, err
+		}
+	}
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the process instead
+	s := &segment{
+		Header: Header{
+			Group: l.opt.Group, Number: number, Incarnation: binary.LittleEndian.Uint64(random[:]),
+			Bytes: l.opt.SegmentBytes, Synced: l.Synced(),
+		},
+		file: f.file, name: f.name,
+	}
+	s.seed = seedOf(s.Incarnation)
+	if _, err := f.file.WriteAt(s.encode(), 0); err != nil {
+		return nil, l.fail(fmt.Errorf("header of segment %d: %w", number, err))
+	}
+	if err := f.file.Datasync(); err != nil {
+		return nil, l.fail(fmt.Errorf("header of segment %d: %w", number, err))
+	}
+	return s, nil
+}
+
+// makeFile creates a segment file of full length, its name durable. After an error there is no file.
+func (l *Log) makeFile(f *freeFile, zero bool) (err error) {
+	if f.file, err = l.opt.FS.Create(f.name); err != nil {
+		return fmt.Errorf("new segment: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			f.file.Close()
+			_ = l.opt.FS.Remove(f.name) // a file that stays is taken for a free one at the next start
+			f.file = nil
+		}
+	}()
+	if err := f.file.Allocate(0, l.opt.SegmentBytes); err != nil {
+		return fmt.Errorf("new segment: %w", err)
+	}
+	if zero {
+		if err := writeZeroes(f.file, l.opt.SegmentBytes); err != nil {
+			return fmt.Errorf("new segment: %w", err)
+		}
+	}
+	if err := f.file.Datasync(); err != nil {
+		return fmt.Errorf("new segment: %w", err)
+	}
+	if err := l.opt.FS.SyncDir(l.opt.Dir); err != nil {
+		return fmt.Errorf("new segment: %w", err)
+	}
+	return nil
+}
+
+func writeZeroes(f vfs.File, n int64) error {
+	z := make([]byte, min(n, zeroStep))
+	for off := int64(0); off < n; off += int64(len(z)) {
+		if _, err := f.WriteAt(z[:min(int64(len(z)), n-off)], off); err != nil {
+			return err
+		}
+	}
+	return nil
+}
