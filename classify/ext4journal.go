@@ -67,7 +67,9 @@ func (w *blockWalk) extents(node []byte, depth int) error {
 			w.fs.add(uint64(le16(e, 6))<<32|uint64(le32(e, 8)), length, w.kind)
 			continue
 		}
-		child, err := w.read(uint64(le16(e, 8))<<32 | uint64(le32(e, 4)))
+		block := uint64(le16(e, 8))<<32 | uint64(le32(e, 4))
+		w.fs.add(block, 1, w.kind)
+		child, err := w.read(block)
 		if err != nil {
 			return err
 		}
