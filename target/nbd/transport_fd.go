@@ -138,7 +138,7 @@ func (t *fdTransport) Abort() { _ = unix.Shutdown(t.fd, unix.SHUT_RDWR) }
 
 func (t *fdTransport) Close() error { return unix.Close(t.fd) }
 
-// isExhausted reports whether err says that the process or the system is out of descriptors or memory for now.
+// isExhausted reports whether err says that the process or the system is out of descriptors or memory at the moment.
 func isExhausted(err error) bool {
 	for _, e := range []error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ECONNABORTED} {
 		if errors.Is(err, e) {
