@@ -3,7 +3,6 @@ package meta
 import (
 	"slices"
 
-	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/replicate"
 	"github.com/weirstor/weir/replicate/pack"
 	"github.com/weirstor/weir/replicate/rpc"
@@ -19,7 +18,7 @@ func (m *NamePoint) apply(s *State, _ uint64) Result {
 		return refuse(rpc.ErrExists, "a point of group %s is called %q", g.id, m.Name)
 	}
 	g.setName(e.Number, m.Name)
-	return Result{Changed: []ident.GroupID{g.id}}
+	return Result{}
 }
 
 func (m *SetRetention) apply(s *State, _ uint64) Result {
@@ -44,22 +43,19 @@ func (m *DeletePoints) apply(s *State, _ uint64) Result {
 	var r Result
 	for _, p := range m.Points {
 		g := s.groups[p.Group]
-		found, _ := g.find(p)
-		if found.hidden {
-			continue
+		found, ok := g.find(p)
+		if !ok || found.hidden {
+			continue // listed twice
 		}
 		g.setName(found.number, "")
-		s.forget(g, found, &r)
-		r.Changed = append(r.Changed, g.id)
+		g.forget(found)
+		r.Forgotten = append(r.Forgotten, Forgotten{g.id, []uint64{found.number}})
 	}
-	sortGroups(r.Changed)
-	r.Changed = slices.Compact(r.Changed)
 	return r
 }
 
 // forget deletes a point, or hides it while later ones may have to be decoded against it.
-func (s *State) forget(g *group, p point, r *Result) {
-	r.Deleted++
+func (g *group) forget(p point) {
 	if p.number <= g.released {
 		g.points.Delete(p)
 		return
@@ -77,20 +73,20 @@ func (m *Trim) apply(s *State, _ uint64) Result {
 		if g == nil {
 			continue
 		}
-		before := r.Deleted
-		s.trim(g, t.Delete, &r)
-		s.release(g, t.Release, &r)
-		if r.Deleted != before {
-			r.Changed = append(r.Changed, g.id)
+		if gone := g.trim(t.Delete); len(gone) > 0 {
+			r.Forgotten = append(r.Forgotten, Forgotten{g.id, gone})
 		}
+		s.release(g, t.Release, &r)
 	}
 	return r
 }
 
-func (s *State) trim(g *group, numbers []uint64, r *Result) {
+// trim deletes the points with the numbers, named ones and the head excepted, and returns those that it deleted.
+func (g *group) trim(numbers []uint64) (gone []uint64) {
 	if len(numbers) == 0 {
-		return
+		return nil
 	}
+	last := slices.Max(numbers)
 	want := make(map[uint64]bool, len(numbers))
 	for _, n := range numbers {
 		want[n] = true
@@ -100,11 +96,13 @@ func (s *State) trim(g *group, numbers []uint64, r *Result) {
 		if want[p.number] && !p.hidden && g.names[p.number] == "" && p.number != g.numbers {
 			found = append(found, p)
 		}
-		return p.number <= slices.Max(numbers)
+		return p.number <= last
 	})
 	for _, p := range found {
-		s.forget(g, p, r)
+		g.forget(p)
+		gone = append(gone, p.number)
 	}
+	return gone
 }
 
 // release gives up the wire packs of all points up to a number: enough replicas have made store packs of them.

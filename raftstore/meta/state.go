@@ -65,15 +65,21 @@ func (d *Disk) code(c *coder) {
 // Result is the outcome of a command. Err is nil when the State took it; the other fields belong to the commands that
 // say so.
 type Result struct {
-	Err     error
-	Term    uint64            // OpenSession
-	Point   Entry             // Commit: the point, new or made by the same commit before
-	Repeat  bool              // Commit: the point was there already
-	Commit  *replicate.Commit // Commit: what a new point was made by
-	Deleted uint64            // DeletePoints, Trim: points forgotten
-	Freed   []pack.ID         // packs that no node needs any more
-	Changed []ident.GroupID   // groups whose kept points or replicas are others now; Commit leaves it empty
-	Disks   bool              // disks were added or removed
+	Err       error
+	Term      uint64            // OpenSession
+	Point     Entry             // Commit: the point, new or made by the same commit before
+	Repeat    bool              // Commit: the point was there already
+	Commit    *replicate.Commit // Commit: what a new point was made by
+	Forgotten []Forgotten       // points that are not kept any more
+	Freed     []pack.ID         // packs that no node needs any more
+	Changed   []ident.GroupID   // groups whose kept points or replicas are others now; Commit leaves it empty
+	Disks     bool              // disks were added or removed
+}
+
+// Forgotten names points of a group by number.
+type Forgotten struct {
+	Group   ident.GroupID
+	Numbers []uint64
 }
 
 // New returns the State of a cluster that is not founded yet.

@@ -1,0 +1,160 @@
+package raftstore
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/weirstor/weir/intercept/ident"
+	"github.com/weirstor/weir/raftstore/meta"
+	"github.com/weirstor/weir/raftstore/peer"
+	"github.com/weirstor/weir/replicate/rpc"
+)
+
+// Housekeeping is done at most once in houseInterval, for all groups in one Raft entry.
+const (
+	houseInterval   = time.Second
+	deletesPerEntry = 4096
+	// lagMax is how many points a replica may be behind before wire packs are released without it. It takes the
+	// content from another replica then.
+	lagMax = 1024
+)
+
+// house is what the leader knows of the nodes for its housekeeping. Safe for concurrent use.
+type house struct {
+	mu      sync.Mutex
+	reports map[string]nodeReport // by server ID; of a node that does not answer, its last one
+}
+
+type nodeReport struct {
+	verified map[ident.GroupID]uint64
+	pinned   map[ident.GroupID][]uint64
+}
+
+func newHouse() *house { return &house{reports: make(map[string]nodeReport)} }
+
+// pinned reports whether a disk shows a point, as far as is known.
+func (h *house) pinned(group ident.GroupID, number uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.reports {
+		if slices.Contains(r.pinned[group], number) {
+			return true
+		}
+	}
+	return false
+}
+
+// releasable returns the number up to which a group's wire packs are not needed any more: all replicas have verified
+// it, or a quorum has and the others are far behind.
+func (h *house) releasable(g meta.Group, nodes map[string]string) uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var got []uint64
+	for _, name := range g.Replicas {
+		got = append(got, h.reports[nodes[name]].verified[g.ID])
+	}
+	if len(got) == 0 {
+		return 0
+	}
+	slices.Sort(got)
+	all := got[0]
+	quorum := got[len(got)-meta.Quorum(len(got))]
+	if g.Number > lagMax {
+		return max(all, min(quorum, g.Number-lagMax))
+	}
+	return all
+}
+
+// keep replaces what is known, and forgets nodes that are not members.
+func (h *house) keep(reports map[string]nodeReport, members []meta.Node) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := make(map[string]nodeReport, len(members))
+	for _, m := range members {
+		if r, ok := reports[m.ID]; ok {
+			next[m.ID] = r
+		} else if r, ok := h.reports[m.ID]; ok {
+			next[m.ID] = r
+		}
+	}
+	h.reports = next
+}
+
+// keepHouse runs while this node leads.
+func (n *Node) keepHouse(ctx context.Context) {
+	for sleep(ctx, houseInterval) {
+		n.collect(ctx)
+		cmd := n.tidy()
+		if len(cmd.Groups) == 0 || ctx.Err() != nil {
+			continue
+		}
+		if _, err := n.propose(cmd); err != nil {
+			n.log.Info("housekeeping", "err", err)
+		}
+	}
+}
+
+func (n *Node) collect(ctx context.Context) {
+	nodes := view(n.fsm, (*meta.State).Nodes)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	got := make(map[string]nodeReport, len(nodes))
+	addrs := make(map[string]bool, len(nodes))
+	for _, node := range nodes {
+		addrs[node.Address] = true
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			r, err := n.reportOf(ctx, node)
+			if err != nil {
+				n.log.Debug("report", "of", node.Name, "err", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			got[node.ID] = readReport(r)
+		}()
+	}
+	wg.Wait()
+	n.house.keep(got, nodes)
+	n.peers.keep(addrs)
+}
+
+func readReport(r *peer.ReportReply) nodeReport {
+	out := nodeReport{verified: make(map[ident.GroupID]uint64), pinned: make(map[ident.GroupID][]uint64)}
+	for _, g := range r.GetGroups() {
+		u, err := rpc.ToUUID(g.GetGroup())
+		if err != nil {
+			continue
+		}
+		id := ident.GroupID{UUID: u}
+		out.verified[id], out.pinned[id] = g.GetVerified(), g.GetPinned()
+	}
+	return out
+}
+
+// tidy decides what can be deleted and released.
+func (n *Node) tidy() *meta.Trim {
+	cmd := &meta.Trim{}
+	budget := deletesPerEntry
+	n.fsm.read(func(s *meta.State) {
+		nodes := make(map[string]string)
+		for _, node := range s.Nodes() {
+			nodes[node.Name] = node.ID
+		}
+		for _, g := range s.Groups() {
+			t := meta.TrimGroup{Group: g.ID}
+			if r := n.house.releasable(g, nodes); r > g.Released {
+				t.Release = r
+			}
+			t.Delete = s.Excess(g.ID, budget, func(number uint64) bool { return n.house.pinned(g.ID, number) })
+			budget -= len(t.Delete)
+			if t.Release > 0 || len(t.Delete) > 0 {
+				cmd.Groups = append(cmd.Groups, t)
+			}
+		}
+	})
+	return cmd
+}
