@@ -249,7 +249,7 @@ func (r *rig) settle() {
 		r.t.Fatal(err)
 	}
 	deadline := time.Now().Add(20 * time.Second)
-	for r.group.Ledger().Committed.End < end {
+	for r.ship.Status().Head.End < end {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("%d is not committed: shipper is %+v", end, r.ship.Status())
 		}
@@ -319,8 +319,9 @@ func TestExactlyOnce(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	r := newRig(t)
 	v := r.volume("v", 2<<20)
+	faults := rand.New(rand.NewPCG(seed, 1)) // asked under the store's lock
 	r.store.fault = func(string, bool) error {
-		if rnd.IntN(3) == 0 {
+		if faults.IntN(5) == 0 {
 			return errors.New("the link broke")
 		}
 		return nil
