@@ -1,5 +1,7 @@
 package codec
 
+import "math"
+
 // The rolling hash that picks the positions at which content is looked up: gear, two bits a byte, so that it depends
 // on the last gearBytes bytes alone. It is no part of the format.
 const gearBytes = 32
@@ -48,40 +50,42 @@ type anchor struct {
 
 // anchors are the positions in a chunk that are the maximum of some stretch of a sub-block's length. So wherever the
 // new content holds a whole sub-block of earlier content, at any alignment, the maximum of that sub-block is among
-// them.
+// them. They are found a piece of the chunk at a time, since most of a chunk is often found otherwise.
 type anchors struct {
 	list   []anchor
-	hashes []uint64
+	head   int // first of list that was not looked at
+	hashes [anchorStep]uint64
 	upto   int // the next search begins here
-	next   int // first of list that was not looked at
-	done   int // anchors before it were looked at in an earlier search
+	done   int // anchors before it were looked at, or need not be
 }
 
 // anchorStep is how much content is searched at a time, bytes.
 const anchorStep = 16 << 10
 
+// start begins a chunk at at.
 func (x *anchors) start(at int) {
-	x.list, x.next, x.upto, x.done = x.list[:0], 0, at, at
+	x.list, x.head, x.upto, x.done = x.list[:0], 0, at, at
 }
 
-// at returns the next anchor that begins at or before p and not before from. b is the end of the chunk in content.
-func (x *anchors) at(content []byte, p, from, b, sub int) (anchor, bool) {
+// skip drops the anchors before at.
+func (x *anchors) skip(at int) {
+	x.done = max(x.done, at)
+	x.upto = max(x.upto, at)
+}
+
+// next returns the first anchor that was not looked at; if none is known it searches content before b as far as p.
+// Otherwise it returns one that lies at no position at all.
+func (x *anchors) next(content []byte, p, b, sub int) anchor {
 	for {
-		for x.next < len(x.list) {
-			a := x.list[x.next]
-			if a.at > p {
-				return anchor{}, false
-			}
-			x.next++
-			if a.at >= max(from, x.done) {
-				x.done = a.at + 1
-				return a, true
+		for ; x.head < len(x.list); x.head++ {
+			if a := x.list[x.head]; a.at >= x.done {
+				return a
 			}
 		}
-		lo := max(x.upto, from)
+		lo := x.upto
 		hi := min(b, lo+anchorStep)
 		if lo > p || hi-lo < gearBytes {
-			return anchor{}, false
+			return anchor{at: math.MaxInt}
 		}
 		x.search(content[lo:hi], lo, sub)
 		if x.upto = hi - sub + 1; hi == b {
@@ -90,14 +94,16 @@ func (x *anchors) at(content []byte, p, from, b, sub int) (anchor, bool) {
 	}
 }
 
+// take marks the anchor that next returned as looked at.
+func (x *anchors) take() {
+	x.done = x.list[x.head].at + 1
+	x.head++
+}
+
 // search fills list with the anchors of content, which begins at lo.
 func (x *anchors) search(content []byte, lo, sub int) {
-	x.list, x.next = x.list[:0], 0
-	n := len(content) - gearBytes + 1
-	if cap(x.hashes) < n {
-		x.hashes = make([]uint64, anchorStep)
-	}
-	hs := x.hashes[:n]
+	x.list, x.head = x.list[:0], 0
+	hs := x.hashes[:len(content)-gearBytes+1]
 	var h uint64
 	for _, c := range content[:gearBytes-1] {
 		h = h<<2 + gearTable[c]
@@ -106,15 +112,15 @@ func (x *anchors) search(content []byte, lo, sub int) {
 		h = h<<2 + gearTable[c]
 		hs[i] = h
 	}
-	span := min(n, sub-gearBytes+1)
+	span := min(len(hs), sub-gearBytes+1)
 	best := maxAt(hs, 0, span)
 	x.add(lo, best, hs)
-	for i := span; i < n; i++ {
+	for i := span; i < len(hs); i++ {
 		switch {
-		case best <= i-span:
-			best = maxAt(hs, i-span+1, i+1)
 		case hs[i] > hs[best]:
 			best = i
+		case best <= i-span:
+			best = maxAt(hs, i-span+1, i+1)
 		default:
 			continue
 		}
@@ -130,10 +136,10 @@ func (x *anchors) add(lo, i int, hs []uint64) {
 
 // maxAt is the first position of the largest of hs[from:to].
 func maxAt(hs []uint64, from, to int) int {
-	best := from
-	for i := from + 1; i < to; i++ {
-		if hs[i] > hs[best] {
-			best = i
+	best, h := from, hs[from]
+	for i, v := range hs[from:to] {
+		if v > h {
+			best, h = from+i, v
 		}
 	}
 	return best

@@ -1,32 +1,38 @@
 package codec
 
-// lookup asks the index at the anchors up to p, and returns the best match that it finds. lit is the first byte that
-// no match covers yet, [a, b) the chunk: a match may reach back to a.
-func (m *matcher) lookup(w *window, p, lit, a, b int) (best match, err error) {
-	for {
-		x, ok := m.anchors.at(w.new[:b], p, lit, b, m.index.sub)
-		if !ok {
-			return match{}, nil
+// lookup asks the index at an anchor and returns the best match that it finds in the chunk [a, b), or none. It may
+// reach back to a.
+func (m *matcher) lookup(w *window, x anchor, a, b int) (best match, err error) {
+	var room [bucketWays]uint32
+	for _, loc := range m.index.lookup(x.h, room[:0]) {
+		found, err := m.try(w, x, loc, a, b, best.n)
+		if err != nil {
+			return match{}, err
 		}
-		var room [bucketWays]uint32
-		for _, loc := range m.index.lookup(x.h, room[:0]) {
-			found, err := m.try(w, x, loc, a, b, best.n)
-			if err != nil {
-				return match{}, err
-			}
-			if found.n > best.n {
-				best = found
-			}
-			if best.n >= enough {
-				break
-			}
+		if found.n > best.n {
+			best = found
 		}
-		if gain := best.at + best.n - max(best.at, lit); best.n >= minNew && gain >= minNew/2 {
-			return best, nil
+		if best.n >= enough {
+			break
 		}
-		best = match{}
 	}
+	if best.n < minNew || !gains(w, best) {
+		return match{}, nil
+	}
+	return best, nil
 }
+
+// gains reports whether enough of what x covers is not old content of the same address.
+func gains(w *window, x match) bool {
+	old, new := w.old[x.at:x.at+x.n], w.new[x.at:x.at+x.n]
+	if len(new) > gainLook {
+		old, new = old[:gainLook], new[:gainLook]
+	}
+	return changedBytes(old, new) >= minGain
+}
+
+// gainLook is how many bytes of a match are compared with the same address.
+const gainLook = 4096
 
 // try checks one location for anchor x: it rereads the sub-block, finds its maximum, and extends both ways. A match
 // longer than than leaves its cursor in m.spare.

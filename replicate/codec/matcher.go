@@ -11,9 +11,11 @@ const (
 	minSelf     = 8        // copy from the same address
 	minZeroRun  = 32       // zeroes within a chunk
 	minRecent   = 12       // copy from a recent place
-	minNew      = 40       // copy from a new place
-	recentReach = 8 << 10  // literals after which a recent place is only tried where a chunk begins
-	lookupAfter = 16       // literals after which the index is asked
+	minNew      = 40       // copy from a new place, as a whole
+	minGain     = 24       // copy from a new place, bytes of it that the same address does not hold
+	solidMatch  = 32       // a shorter match may give way to one that the index finds
+	lookupAfter = 16       // bytes without such a match after which the index is asked
+	recentReach = 8 << 10  // bytes since its last match after which a recent place is only tried where a chunk begins
 	enough      = 64 << 10 // a match so long is not compared with others
 )
 
@@ -64,30 +66,88 @@ func (m *matcher) cover(w *window, a, b int) ([]match, error) {
 	for _, c := range m.recents {
 		c.good = a
 	}
-	lit := a // the first byte that no match covers
+	solid := a // content before it is in a match that is not to be improved
 	for p := a; p+8 <= b; {
-		best, err := m.here(w, p, lit, b)
+		stop := b - 7
+		if m.index != nil {
+			if p-solid < lookupAfter {
+				stop = min(stop, solid+lookupAfter)
+			} else if x := m.anchors.next(w.new, p, b, m.index.sub); x.at > p {
+				stop = min(stop, x.at)
+			} else {
+				best, err := m.lookup(w, x, a, b)
+				if err != nil {
+					return nil, err
+				}
+				m.anchors.take()
+				if best.n > 0 {
+					p, solid = m.accept(best), best.at+best.n
+					m.anchors.skip(solid)
+				}
+				continue
+			}
+		}
+		if p = m.scan(w, p, stop); p >= stop {
+			continue
+		}
+		best, err := m.here(w, p, b)
 		if err != nil {
 			return nil, err
-		}
-		if best.n == 0 && m.index != nil && p-lit >= lookupAfter {
-			if best, err = m.lookup(w, p, lit, a, b); err != nil {
-				return nil, err
-			}
 		}
 		if best.n == 0 {
 			p++
 			continue
 		}
-		m.accept(best)
-		p = best.at + best.n
-		lit = p
+		if p = m.accept(best); best.n >= solidMatch {
+			solid = p
+			m.anchors.skip(solid)
+		}
 	}
 	return m.out, nil
 }
 
+// scan returns the first position from p on, before stop, at which here may find something.
+func (m *matcher) scan(w *window, p, stop int) int {
+	r := m.recents[0]
+	if r.view != nil && p-r.good <= recentReach || m.recents[1].view != nil && p-m.recents[1].good <= recentReach ||
+		m.recents[2].view != nil && p-m.recents[2].good <= recentReach {
+		return m.scanRecent(w, p, stop)
+	}
+	if p >= stop {
+		return p
+	}
+	old, new := w.old[p:stop+7], w.new[p:stop+7]
+	old = old[:len(new)]
+	for i := 0; i+8 <= len(new); i++ {
+		if x := load64(new, i); x == load64(old, i) || x == 0 {
+			return p + i
+		}
+	}
+	return stop
+}
+
+// scanRecent is scan where recent places are to be tried as well.
+func (m *matcher) scanRecent(w *window, p, stop int) int {
+	for ; p < stop; p++ {
+		x := load64(w.new, p)
+		if x == load64(w.old, p) || x == 0 {
+			return p
+		}
+		for _, c := range m.recents {
+			if c.view == nil || p-c.good > recentReach {
+				continue
+			}
+			at := w.off + int64(p) + c.from.disp - c.lo
+			if at < 0 || at+8 > int64(c.n) || load64(c.buf[:], int(at)) == x {
+				return p
+			}
+		}
+	}
+	return p
+}
+
 // here tries the same address, zeroes and the recent places at p.
-func (m *matcher) here(w *window, p, lit, b int) (best match, err error) {
+func (m *matcher) here(w *window, p, b int) (best match, err error) {
 	word := load64(w.new, p)
 	if load64(w.old, p) == word {
 		best = match{at: p, n: 8 + matchForward(w.new[p+8:b], w.old[p+8:b]), op: opSelf}
@@ -104,17 +164,9 @@ func (m *matcher) here(w *window, p, lit, b int) (best match, err error) {
 		if c.view == nil || p-c.good > recentReach {
 			continue
 		}
-		addr := w.off + int64(p) + c.from.disp
-		old, err := c.ahead(addr)
+		n, err := m.recentAt(w, c, p, b, word)
 		if err != nil {
-			return best, m.sourceError(c.from, addr, err)
-		}
-		if len(old) == 0 || old[0] != w.new[p] || len(old) >= 8 && load64(old, 0) != word {
-			continue
-		}
-		n, err := c.extend(w.new[p:b], addr)
-		if err != nil {
-			return best, m.sourceError(c.from, addr, err)
+			return best, err
 		}
 		if n >= minRecent && n > best.n {
 			best = match{at: p, n: n, op: opNear, from: c.from}
@@ -123,12 +175,29 @@ func (m *matcher) here(w *window, p, lit, b int) (best match, err error) {
 	return best, nil
 }
 
+// recentAt is how many bytes from p on, which begin with word, the place of c holds.
+func (m *matcher) recentAt(w *window, c *cursor, p, b int, word uint64) (int, error) {
+	addr := w.off + int64(p) + c.from.disp
+	old, err := c.ahead(addr)
+	if err != nil {
+		return 0, m.sourceError(c.from, addr, err)
+	}
+	if len(old) == 0 || old[0] != byte(word) || len(old) >= 8 && load64(old, 0) != word {
+		return 0, nil
+	}
+	n, err := c.extend(w.new[p:b], addr)
+	if err != nil {
+		return 0, m.sourceError(c.from, addr, err)
+	}
+	return n, nil
+}
+
 func (m *matcher) sourceError(from place, addr int64, err error) error {
 	return fmt.Errorf("old content of volume number %d at %d: %w", from.volume, addr, err)
 }
 
-// accept adds a match. One that the index found may reach back over shorter ones before it.
-func (m *matcher) accept(x match) {
+// accept adds a match and returns its end. One that the index found may reach back over shorter ones before it.
+func (m *matcher) accept(x match) int {
 	for len(m.out) > 0 {
 		last := &m.out[len(m.out)-1]
 		if last.at+last.n <= x.at {
@@ -141,20 +210,22 @@ func (m *matcher) accept(x match) {
 		m.out = m.out[:len(m.out)-1]
 	}
 	m.out = append(m.out, x)
+	end := x.at + x.n
 	if x.op != opNear {
-		return
+		return end
 	}
 	for i, c := range m.recents {
 		if c.view != nil && c.from == x.from {
 			copy(m.recents[1:i+1], m.recents[:i])
 			m.recents[0] = c
-			c.good = x.at + x.n
-			return
+			c.good = end
+			return end
 		}
 	}
 	// The index found a new place; its cursor is the spare one.
 	c := m.spare
 	m.spare = m.recents[2]
 	m.recents[2], m.recents[1], m.recents[0] = m.recents[1], m.recents[0], c
-	c.good = x.at + x.n
+	c.good = end
+	return end
 }
