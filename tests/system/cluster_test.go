@@ -115,7 +115,7 @@ func TestCluster(t *testing.T) {
 	}
 
 	h := stamp.NewHistory(rng.Uint64())
-	devs, numbers, closeAll := connections(t, c.gateway)
+	devs, numbers, closeAll := connections(t, ctx, c.gateway)
 	defer closeAll()
 	working, stop := context.WithCancel(ctx)
 	defer stop()
