@@ -63,7 +63,7 @@ func (s Spec) Valid() error {
 type State string
 
 const (
-	New      State = "new"      // no point of its volume has reached it yet
+	Fresh    State = "new"      // no point of its volume has reached it yet
 	Checking State = "checking" // its content is being compared with a point
 	Applying State = "applying" // between two points; not to be read by others
 	Clean    State = "clean"    // shows its point
