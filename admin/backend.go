@@ -62,7 +62,6 @@ type Disks interface {
 // Cluster is the membership of the provider cluster.
 type Cluster interface {
 	Cluster(ctx context.Context) (api.Cluster, error)
-	AddNode(ctx context.Context, n api.NodeJoin) (api.Cluster, error)
 	RemoveNode(ctx context.Context, name string) (api.Cluster, error)
 }
 

@@ -172,13 +172,6 @@ func (f *fake) Cluster(context.Context) (api.Cluster, error) {
 	return f.clusterLocked(), nil
 }
 
-func (f *fake) AddNode(_ context.Context, n api.NodeJoin) (api.Cluster, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.nodes[n.Name] = n.Address
-	return f.clusterLocked(), nil
-}
-
 func (f *fake) RemoveNode(_ context.Context, name string) (api.Cluster, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

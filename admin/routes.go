@@ -193,15 +193,6 @@ func (s *Server) clusterRoutes() []route {
 		{Method: http.MethodGet, Path: "/cluster", ID: "getCluster", Summary: "The provider cluster",
 			Response: api.Cluster{}, Status: http.StatusOK,
 			serve: func(ctx context.Context, _ *request) (any, error) { return s.backend.Cluster(ctx) }},
-		{Method: http.MethodPost, Path: "/cluster/nodes", ID: "addNode", Summary: "Take in a provider that is running",
-			Request: api.NodeJoin{}, Response: api.Cluster{}, Status: http.StatusOK,
-			serve: func(ctx context.Context, r *request) (any, error) {
-				var n api.NodeJoin
-				if err := r.decode(&n); err != nil {
-					return nil, err
-				}
-				return s.backend.AddNode(ctx, n)
-			}},
 		{Method: http.MethodDelete, Path: "/cluster/nodes/{node}", ID: "removeNode",
 			Summary: "Remove a provider from the cluster", Response: api.Cluster{}, Status: http.StatusOK,
 			serve: func(ctx context.Context, r *request) (any, error) {

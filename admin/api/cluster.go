@@ -2,12 +2,10 @@ package api
 
 // Cluster is the provider cluster as one of its members, or a gateway, sees it.
 type Cluster struct {
-	ID       string `json:"id"`
-	Leader   string `json:"leader,omitempty" doc:"empty while there is none"`
-	Term     uint64 `json:"term"`
-	Applied  uint64 `json:"applied" doc:"Raft index applied"`
-	Replicas int    `json:"replicas" doc:"replication factor"`
-	Nodes    []Node `json:"nodes"`
+	ID      string `json:"id"`
+	Leader  string `json:"leader,omitempty" doc:"empty while there is none"`
+	Applied uint64 `json:"applied" doc:"Raft index applied"`
+	Nodes   []Node `json:"nodes"`
 }
 
 // Node is a member of the provider cluster.
@@ -20,10 +18,5 @@ type Node struct {
 	Reachable bool   `json:"reachable"`
 	Packs     uint64 `json:"packs,omitempty"`
 	PackBytes uint64 `json:"pack_bytes,omitempty"`
-}
-
-// NodeJoin asks the cluster to take in a node that is running.
-type NodeJoin struct {
-	Name    string `json:"name"`
-	Address string `json:"address" doc:"HOST:PORT of the node's provider port"`
+	Error     string `json:"error,omitempty" doc:"why it does not answer"`
 }

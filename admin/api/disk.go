@@ -4,6 +4,7 @@ package api
 type Disk struct {
 	ID       string  `json:"id"`
 	Volume   string  `json:"volume"`
+	VolumeID string  `json:"volume_id"`
 	Kind     string  `json:"kind" doc:"raw, block or nbd"`
 	Place    string  `json:"place"`
 	Node     string  `json:"node,omitempty" doc:"provider node that writes the disk"`

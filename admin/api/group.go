@@ -8,11 +8,11 @@ type Group struct {
 	ID          string   `json:"id"`
 	Timeline    string   `json:"timeline"`
 	Volumes     []string `json:"volumes"`
-	Replication string   `json:"replication" doc:"on, off, or why it stands still" enum:"on,off,fenced,stopped"`
+	Replication string   `json:"replication" doc:"on, off, or why it stands still" enum:"on,off,blocked,fenced,stopped"`
 	Committed   Point    `json:"committed" doc:"newest point that the provider holds"`
 	Sealed      uint64   `json:"epochs_sealed"`
 	Pending     Pending  `json:"pending"`
-	LagSeconds  float64  `json:"lag_seconds" doc:"age of the oldest write that is not committed"`
+	LagSeconds  float64  `json:"lag_seconds" doc:"age of the oldest sealed epoch that is not committed; what is not sealed is younger than one epoch"`
 	Log         Log      `json:"log"`
 	Wire        Wire     `json:"wire"`
 	Error       string   `json:"error,omitempty" doc:"latched or latest failure"`
@@ -45,7 +45,7 @@ type Wire struct {
 	SentBytes     uint64 `json:"sent_bytes"`
 	ReceivedBytes uint64 `json:"received_bytes"`
 	PackBytes     uint64 `json:"pack_bytes" doc:"payload of packs within sent_bytes"`
-	HostBytes     uint64 `json:"host_bytes" doc:"bytes that hosts wrote into the epochs committed since the start"`
+	HostBytes     uint64 `json:"host_bytes" doc:"bytes that hosts wrote since the start"`
 	SavedBytes    int64  `json:"saved_bytes" doc:"host_bytes less sent_bytes"`
 	Epochs        uint64 `json:"epochs" doc:"epochs committed since the start"`
 }

@@ -4,13 +4,15 @@ import "time"
 
 // Snapshot is a point that is kept.
 type Snapshot struct {
-	Group    string           `json:"group"`
-	Name     string           `json:"name,omitempty" doc:"empty for a point that only the retention rule keeps"`
-	Point    Point            `json:"point"`
-	Previous string           `json:"previous,omitempty"`
-	Time     time.Time        `json:"time,omitzero"`
-	KeptBy   string           `json:"kept_by" doc:"name, rule, disk or head"`
-	Volumes  []SnapshotVolume `json:"volumes"`
+	Group     string           `json:"group"`
+	Name      string           `json:"name,omitempty" doc:"empty for a point that only the retention rule keeps"`
+	Point     Point            `json:"point"`
+	Number    uint64           `json:"number" doc:"for display: counts the points of the group"`
+	Time      time.Time        `json:"time,omitzero"`
+	KeptBy    string           `json:"kept_by" doc:"name, rule or head" enum:"name,rule,head"`
+	Verified  bool             `json:"verified" doc:"the provider that answered has compared its bytes with the state hash"`
+	PackBytes uint64           `json:"pack_bytes" doc:"bytes of the packs that made the point"`
+	Volumes   []SnapshotVolume `json:"volumes"`
 }
 
 // SnapshotVolume is a volume within a point.

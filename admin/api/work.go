@@ -5,7 +5,7 @@ type Progress struct {
 	What  string `json:"what"`
 	Done  int64  `json:"done"`
 	Total int64  `json:"total"`
-	Unit  string `json:"unit" doc:"bytes, points, blocks or volumes"`
+	Unit  string `json:"unit" doc:"bytes, points or disks"`
 }
 
 // WaitResult says what a wait has waited for.
@@ -30,7 +30,7 @@ type VerifyVolume struct {
 	Point    Point    `json:"point"`
 	Equal    bool     `json:"equal"`
 	Gateway  string   `json:"gateway_state,omitempty" doc:"state hash from the gateway's bytes"`
-	Provider []string `json:"provider_states" doc:"state hash from each replica's bytes, NODE=HASH"`
+	Provider []string `json:"provider_states" doc:"state hash of the commit at the provider"`
 	Differ   []Range  `json:"differ,omitempty"`
 	Error    string   `json:"error,omitempty"`
 }
@@ -57,8 +57,7 @@ type ExplainEpoch struct {
 	Point     Point        `json:"point"`
 	Name      string       `json:"name,omitempty"`
 	HostBytes int64        `json:"host_bytes"`
-	WireBytes int64        `json:"wire_bytes"`
-	Packs     int          `json:"packs"`
+	WireBytes int64        `json:"wire_bytes" doc:"bytes of the point's packs, all volumes together"`
 	Chunks    []ChunkCount `json:"chunks"`
 }
 

@@ -140,13 +140,6 @@ func (c *Client) Cluster(ctx context.Context) (api.Cluster, error) {
 	return v, err
 }
 
-// AddNode takes a running provider into the cluster.
-func (c *Client) AddNode(ctx context.Context, in api.NodeJoin) (api.Cluster, error) {
-	var v api.Cluster
-	err := c.call(ctx, http.MethodPost, root+"/cluster/nodes", in, &v)
-	return v, err
-}
-
 // RemoveNode removes a provider from the cluster.
 func (c *Client) RemoveNode(ctx context.Context, name string) (api.Cluster, error) {
 	var v api.Cluster
