@@ -81,7 +81,7 @@ func dial(t testing.TB, addr string, flags uint32) *client {
 func greetServer(t testing.TB, conn net.Conn, flags uint32) *client {
 	t.Helper()
 	c := &client{t: t, conn: conn}
-	c.patience(20 * time.Second)
+	c.patience(2 * time.Minute)
 	b := c.read(18)
 	if binary.BigEndian.Uint64(b) != magicInit || binary.BigEndian.Uint64(b[8:]) != magicOption {
 		t.Fatalf("greeting is %x", b)
@@ -374,11 +374,14 @@ func (c *client) mustRead(off uint64, want []byte) {
 	}
 }
 
-// pattern returns n bytes that are all different from those of other seeds.
+// pattern returns n bytes that differ from those of other seeds.
 func pattern(seed byte, n int) []byte {
 	b := make([]byte, n)
-	for i := range b {
+	for i := range min(n, 65_521) {
 		b[i] = byte(i*7+i>>8) ^ seed
+	}
+	for done := 65_521; done < n; done *= 2 {
+		copy(b[done:], b[:done])
 	}
 	return b
 }

@@ -97,6 +97,7 @@ func (c *conn) shutdown() {
 // lead receives and serves until the client is done, or the lead has passed to another goroutine.
 func (c *conn) lead(l *lane) {
 	defer c.leaveLane(l)
+	c.sendLane(l) // there are replies if it was taken over
 	for {
 		c.parse(l)
 		if l.pending() {

@@ -27,7 +27,7 @@ func (c *conn) enter(l *lane) {
 	if l.lost {
 		return
 	}
-	l.entered = now()
+	l.entered, l.done = now(), l.out
 	c.busy.Store(l.entered)
 	c.monitor.watch()
 }
@@ -40,6 +40,7 @@ func (c *conn) leave(l *lane) {
 	c.role.Lock() // until the taker has all that it takes from the lane
 	l.lost = true
 	c.role.Unlock()
+	l.out = l.out[:copy(l.out, l.out[len(l.done):])]
 }
 
 // batch stores w and collects the answers.

@@ -28,6 +28,7 @@ type handshake struct {
 	opt     *Options
 	log     *slog.Logger
 	closing func() bool // reports that the server is being shut down
+	full    func() bool // reports that there is no place for another connection; nil: never
 
 	conn net.Conn // the tls.Conn once TLS has begun
 	r    *bufio.Reader

@@ -27,8 +27,9 @@ type lane struct {
 	next  atomic.Int64 // index in rest of the first that nobody has begun
 	tally tally
 
-	entered int64 // when the device call in progress began
-	lost    bool  // the lead has passed to somebody else
+	entered int64  // when the device call in progress began
+	done    []byte // out as it was then: whole replies, which whoever takes the lead over sends
+	lost    bool   // the lead has passed to somebody else
 
 	skip    uint64  // bytes of payload of refused still to be dropped
 	refused request // answered when its payload is gone

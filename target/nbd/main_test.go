@@ -36,11 +36,12 @@ func serveMemory(addr string) error {
 	s := NewServer(shelf{"v": target.Device(memory.New(1<<30, 4096))}, Options{})
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
-	select {
-	case <-stop:
-	case err = <-done:
+	go func() {
+		<-stop
+		_ = s.Close()
+	}()
+	if err := s.Serve(l); err != ErrServerClosed {
+		return err
 	}
 	return s.Close()
 }

@@ -121,7 +121,7 @@ func (m *monitor) look() bool {
 }
 
 // relieve gives the lead of c to a new goroutine, if the leader is still busy with what it began at since, and if the
-// budget has room for one more lane. The new leader takes over what is not parsed and the commands not yet begun.
+// budget has room for one more lane. The new leader takes over what is not parsed, the commands not yet begun, and the replies not sent.
 func (c *conn) relieve(since int64) {
 	c.role.Lock()
 	defer c.role.Unlock()
@@ -135,6 +135,7 @@ func (c *conn) relieve(since int64) {
 	old, l := c.role.lane, newLane()
 	l.end = copy(l.in, old.in[old.pos:old.end])
 	l.skip, l.refused, l.over, l.big = old.skip, old.refused, old.over, old.big
+	l.out = append(l.out, old.done...)
 	c.claim(old, l)
 	c.role.lane = l
 	c.others.Add(1)

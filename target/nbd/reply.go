@@ -25,22 +25,6 @@ func (s style) requestSize() int {
 	return requestSize
 }
 
-// chunkSize is the size of the header of a reply chunk, in bytes.
-func (s style) chunkSize() int {
-	if s == extended {
-		return extendedReplySize
-	}
-	return structuredReplySize
-}
-
-// dataHeaderSize is the number of bytes before the data of a READ that is answered in one piece.
-func (s style) dataHeaderSize() int {
-	if s == simple {
-		return simpleReplySize
-	}
-	return s.chunkSize() + 8
-}
-
 func appendSimple(b []byte, r *request, e errno) []byte {
 	b = binary.BigEndian.AppendUint32(b, magicSimpleReply)
 	b = binary.BigEndian.AppendUint32(b, uint32(e))

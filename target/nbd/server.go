@@ -196,7 +196,7 @@ func (s *Server) greeted(conn net.Conn) {
 func (s *Server) handle(conn net.Conn) {
 	log := s.opt.Logger.With("remote", conn.RemoteAddr().String())
 	h := &handshake{
-		exports: s.exports, opt: &s.opt, log: log, closing: s.isClosed,
+		exports: s.exports, opt: &s.opt, log: log, closing: s.isClosed, full: s.isFull,
 		conn: conn, r: bufio.NewReaderSize(conn, 4096), w: bufio.NewWriterSize(conn, 4096),
 	}
 	_ = conn.SetDeadline(time.Now().Add(s.opt.HandshakeTimeout))
@@ -285,6 +285,12 @@ func (s *Server) removeListener(l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.mu.listeners, l)
+}
+
+func (s *Server) isFull() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.mu.sessions) >= s.opt.MaxConnections
 }
 
 func (s *Server) isClosed() bool {

@@ -8,6 +8,7 @@ const streamStep = 1 << 20
 // so that its size costs no memory. Until it is answered it may be on the device in part, which NBD allows; with FUA a
 // flush at the end covers all pieces. A client that breaks it off has written what had arrived.
 func (c *conn) stream(l *lane) {
+	defer func() { l.big, l.waiting = false, 0 }()
 	head := c.style.requestSize()
 	r, err := decodeRequest(l.in[l.pos:], c.style == extended)
 	if err != nil {
@@ -30,7 +31,6 @@ func (c *conn) stream(l *lane) {
 		l.pos += int(n)
 		off, left = off+n, left-n
 	}
-	l.big, l.waiting = false, 0
 	if failed == nil && r.fua() {
 		failed = c.dev.Flush()
 	}

@@ -108,6 +108,10 @@ func (h *handshake) info(o option, data []byte) (*terms, error) {
 		h.log.Warn("export can not be opened", "export", q.name, "error", err)
 		return nil, h.refuse(o, repErrPolicy, "the export can not be opened now")
 	}
+	if o == optGo && h.full != nil && h.full() {
+		release(t.dev)
+		return nil, h.refuse(o, repErrPolicy, "there are too many connections")
+	}
 	h.adopt(t, q.name)
 	t.aligned = q.wantsInfo(infoBlockSize)
 	err = h.describe(o, t, q)
