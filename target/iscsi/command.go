@@ -3,7 +3,6 @@ package iscsi
 import (
 	"fmt"
 
-	"github.com/weirstor/weir/target/iscsi/scsi"
 	"github.com/weirstor/weir/target/iscsi/wire"
 )
 
@@ -102,7 +101,7 @@ func (c *conn) start(t *task, h *wire.Header, held *uint64) error {
 		return nil
 	}
 	t.unsolicited = !h.Final()
-	if t.op.OutLen == 0 && !t.unsolicited {
+	if t.takes == 0 && !t.unsolicited {
 		if err := c.rd.Data(nil, n); err != nil {
 			c.drop(t)
 			return err
@@ -119,14 +118,15 @@ func (c *conn) start(t *task, h *wire.Header, held *uint64) error {
 	return c.collect(t, held)
 }
 
-// fits compares what the command takes with what the initiator has. Less is refused before anything is written (as
-// FCP-4, section 9.4.2 has it for its FCP_DL); more is ignored, except by commands that take an exact amount.
+// fits compares what the command takes with what the initiator has. More is ignored and less is written as far as it
+// goes, with the residual in the answer; commands that can not do with that fail before anything is written.
 func (c *conn) fits(t *task) bool {
 	have, want := t.expects(), t.op.OutLen
-	if have < want || (have > want && t.op.OutExact) {
-		t.op.Status, t.op.Sense = scsi.CheckCondition, scsi.Sense{Code: scsi.InvalidFieldInCommandIU}
+	if (have < want && !t.op.OutLess) || (have > want && t.op.OutExact) {
+		t.op.Mismatch()
 		return false
 	}
+	t.takes = min(have, want)
 	return true
 }
 
@@ -137,7 +137,7 @@ func (c *conn) reserveWrite(t *task, immediate int) {
 	if t.unsolicited {
 		unsolicited = c.neg.firstBurst
 	}
-	size := min(t.op.OutLen, unsolicited)
+	size := min(t.takes, unsolicited)
 	t.wants = int64(size)
 	c.budget.overdraw(t)
 	t.buf = getBuffer(size)
@@ -147,7 +147,7 @@ func (c *conn) reserveWrite(t *task, immediate int) {
 // collect goes on with a command after some of its data has come.
 func (c *conn) collect(t *task, held *uint64) error {
 	c.mu.Lock()
-	complete := t.got >= t.op.OutLen
+	complete := t.got >= t.takes
 	switch {
 	case t.aborted != nil:
 		c.mu.Unlock()
@@ -166,8 +166,8 @@ func (c *conn) collect(t *task, held *uint64) error {
 	if complete {
 		return c.submit(t, held)
 	}
-	if len(t.out) < t.op.OutLen {
-		t.wants = int64(t.op.OutLen) - t.held
+	if len(t.out) < t.takes {
+		t.wants = int64(t.takes) - t.held
 		if !c.budget.acquire(t) {
 			return nil // goes on when earlier commands have ended
 		}
@@ -179,7 +179,7 @@ func (c *conn) collect(t *task, held *uint64) error {
 
 // enlarge gives t a buffer for all of its data, once its share of the budget is there.
 func (c *conn) enlarge(t *task) {
-	b := getBuffer(t.op.OutLen)
+	b := getBuffer(t.takes)
 	copy(b.b, t.out[:min(t.got, len(t.out))])
 	t.buf.release()
 	t.buf, t.out = b, b.b

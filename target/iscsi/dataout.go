@@ -23,9 +23,9 @@ func (c *conn) ask(t *task) {
 
 func (c *conn) askLocked(t *task) {
 	t.asked = max(t.asked, t.got)
-	for t.nBursts < c.neg.maxR2T && t.asked < t.op.OutLen {
+	for t.nBursts < c.neg.maxR2T && t.asked < t.takes {
 		b := &t.bursts[t.nBursts]
-		*b = burst{ttt: c.newTTT(), next: t.asked, end: min(t.op.OutLen, t.asked+c.neg.maxBurst)}
+		*b = burst{ttt: c.newTTT(), next: t.asked, end: min(t.takes, t.asked+c.neg.maxBurst)}
 		t.nBursts++
 		t.asked = b.end
 		c.sendR2T(t, b)
@@ -136,7 +136,7 @@ func (c *conn) received(t *task, h *wire.Header, end int, held *uint64) error {
 		c.finish(t)
 		return nil
 	}
-	if t.got >= t.op.OutLen {
+	if t.got >= t.takes {
 		return c.collect(t, held)
 	}
 	c.ask(t)

@@ -138,6 +138,18 @@ func (s *Server) dropSessions(u *scsi.Unit) {
 	}
 }
 
+// peer finds the unit with an identifier, if an initiator port has a session to it.
+func (s *Server) peer(port string, id [16]byte) *scsi.Unit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, c := range s.mu.sessions {
+		if key.port == port && c.info.ID == id && c.nexus != nil {
+			return c.nexus.Unit()
+		}
+	}
+	return nil
+}
+
 // shownUnit is a unit with the device that it shows.
 type shownUnit struct {
 	dev  target.Device
@@ -157,7 +169,8 @@ func (s *Server) unit(iqn string) (*scsi.Unit, error) {
 		return u.unit, nil
 	}
 	unit, err := scsi.NewUnit(dev, scsi.Identity{ID: info.ID, Serial: info.Serial, Name: info.IQN, Revision: "0001",
-		PortGroup: ourPortGroup, Removable: info.Removable, Persistent: s.opt.Reservations})
+		PortGroup: ourPortGroup, Removable: info.Removable, Persistent: s.opt.Reservations,
+		AtomicMax: info.AtomicMax, Peer: s.peer})
 	if err != nil {
 		return nil, err
 	}

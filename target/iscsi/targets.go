@@ -43,6 +43,10 @@ type TargetInfo struct {
 	ID        [16]byte // names the volume for ever (VPD page 83)
 	Removable bool     // the medium can be ejected
 	Access    Access
+
+	// AtomicMax is the size in bytes up to which one WriteAt of the device is, after a power loss, there as a whole or
+	// not at all. 0: not known, WRITE ATOMIC is not offered.
+	AtomicMax int
 }
 
 // Access says who may log in. The zero Access lets everybody in.

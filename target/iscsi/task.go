@@ -31,9 +31,10 @@ type task struct {
 	edtl            int // expected data transfer length, in bytes
 
 	buf *buffer // data-out or data-in
-	out []byte  // data-out, OutLen bytes once all has come
+	out []byte  // data-out, takes bytes once all has come
 
 	// Data-out. Offsets count from the start of the command's data.
+	takes       int    // bytes that the command takes
 	got         int    // received
 	dataSN      uint32 // next of the unsolicited data
 	unsolicited bool   // more unsolicited data will come
@@ -75,7 +76,7 @@ func newTask(c *conn, h *wire.Header) *task {
 func (t *task) free() {
 	t.buf.release()
 	t.c, t.buf, t.out = nil, nil, nil
-	t.got, t.dataSN, t.unsolicited, t.asked, t.r2tSN, t.nBursts = 0, 0, false, 0, 0, 0
+	t.takes, t.got, t.dataSN, t.unsolicited, t.asked, t.r2tSN, t.nBursts = 0, 0, 0, false, 0, 0, 0
 	t.dataIn, t.held, t.wants, t.state, t.aborted = 0, 0, 0, collecting, nil
 	t.op.In, t.op.Preempted = nil, nil
 	taskPool.Put(t)

@@ -5,6 +5,27 @@ import "sync"
 // Commands that read, decide and write as one step against every other command that changes the unit through this
 // package. They hold the range lock.
 
+// parseWriteAtomic is SBC-4, section 5.48, without boundaries. The write then is an ordinary one: the device promises
+// that it is atomic up to AtomicMax.
+func parseWriteAtomic(op *Op) bool {
+	u := op.nexus.unit
+	blocks := uint64(op.u16(12))
+	op.fua = op.cdb[1]&bitFUA != 0
+	switch {
+	case !op.unprotected():
+		return false
+	case op.u16(10) != 0:
+		return op.badField(10)
+	case !op.transfer(op.u64(2), blocks, 12):
+		return false
+	case op.n > int64(u.id.AtomicMax):
+		return op.badField(12)
+	}
+	op.asWrite()
+	op.OutLess = false
+	return true
+}
+
 // parseCompareAndWrite is SBC-3, section 5.3: the data-out is what to compare and then what to write.
 func parseCompareAndWrite(op *Op) bool {
 	op.fua = op.cdb[1]&bitFUA != 0

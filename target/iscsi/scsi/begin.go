@@ -19,7 +19,7 @@ const (
 // moves OutLen bytes of data-out and calls Run.
 func (n *Nexus) Begin(op *Op, lun uint64, cdb []byte) bool {
 	op.reset(n, cdb)
-	op.cmd = lookup(cdb)
+	op.cmd = lookup(n.unit, cdb)
 	if lun != 0 && lun != flatZero {
 		return op.beginElsewhere()
 	}

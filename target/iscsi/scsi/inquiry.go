@@ -113,21 +113,20 @@ func (u *Unit) blockLimits() []byte {
 	binary.BigEndian.PutUint32(b[24:], 1<<u.perPhysical())
 	binary.BigEndian.PutUint32(b[28:], 0x80000000) // UGAVALID, alignment 0
 	binary.BigEndian.PutUint64(b[32:], uint64(u.inBlocks(maxWriteSame)))
+	binary.BigEndian.PutUint32(b[40:], u.inBlocks(int64(u.id.AtomicMax)))
 	return b
 }
 
 // designators is the body of page 83 (SPC-4, section 7.8.6): of the unit a locally assigned NAA name, a vendor name,
 // a UUID and a SCSI name string; of the port its relative number, its group and its name.
 func (u *Unit) designators() []byte {
-	naa := u.id.ID
-	naa[0] = 0x30 | naa[0]&0x0f // NAA 3h: locally assigned
+	names := u.shortNames()
 	port := []byte{0, 0, byte(u.id.PortGroup >> 8), byte(u.id.PortGroup)}
-	uuid := append([]byte{0x10, 0}, u.id.ID[:]...)
 
 	var b []byte
-	b = appendDesignator(b, 0x01, 0x03, naa[:8])
+	b = appendDesignator(b, 0x01, 0x03, names[0].name)
 	b = appendDesignator(b, 0x02, 0x01, []byte(vendor+hex.EncodeToString(u.id.ID[:])))
-	b = appendDesignator(b, 0x01, 0x0a, uuid)
+	b = appendDesignator(b, 0x01, 0x0a, names[1].name)
 	b = appendDesignator(b, 0x53, 0x08, nameString(u.id.Name+",L,0x0000000000000000"))
 	b = appendDesignator(b, 0x51, 0x94, port)
 	b = appendDesignator(b, 0x51, 0x95, port)

@@ -19,6 +19,7 @@ type Nexus struct {
 	// Guarded by unit.mu.
 	attentions []Code
 	prevent    bool // PREVENT ALLOW MEDIUM REMOVAL
+	copies     []copyStatus
 }
 
 // Port returns the name of the initiator port.

@@ -22,6 +22,7 @@ type Op struct {
 	Class    Class
 	OutLen   int  // bytes of data-out that the command takes
 	OutExact bool // any other amount of data-out makes the command fail
+	OutLess  bool // less data-out is written as far as it goes (SAM-5, section 5.4.2); else it makes the command fail
 	InLen    int  // for Class Read: bytes of data-in that the command returns
 
 	// The answer; valid once Begin returned false, or after Run. In holds the data-in; for Class Read it is the slice
@@ -59,7 +60,16 @@ func (op *Op) Name() string {
 	return op.cmd.name
 }
 
-// Run executes the command. out is the data-out, OutLen bytes; in, for Class Read, the place for the data-in, at most
+// Mismatch is the answer to an amount of data-out that the command can not do with.
+func (op *Op) Mismatch() {
+	if op.OutExact {
+		op.fail(InvalidFieldInCDB)
+		return
+	}
+	op.fail(InvalidFieldInCommandIU)
+}
+
+// Run executes the command. out is the data-out, OutLen bytes, or less with OutLess; in, for Class Read, the place for the data-in, at most
 // InLen bytes: less when the initiator expects less. Both are the caller's and are not kept, except that In aliases in.
 func (op *Op) Run(out, in []byte) {
 	if op.cmd.run == nil {
@@ -75,7 +85,7 @@ func (op *Op) Run(out, in []byte) {
 func (op *Op) Descriptor() bool { return op.nexus.unit.modes.dSense.Load() }
 
 func (op *Op) reset(n *Nexus, cdb []byte) {
-	op.Class, op.OutLen, op.OutExact, op.InLen = Control, 0, false, 0
+	op.Class, op.OutLen, op.OutExact, op.OutLess, op.InLen = Control, 0, false, false, 0
 	op.Status, op.Sense, op.In, op.Preempted = Good, Sense{}, nil, nil
 	op.nexus, op.cmd = n, nil
 	op.off, op.n, op.blocks, op.fua, op.alloc = 0, 0, 0, false, 0

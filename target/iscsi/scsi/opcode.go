@@ -23,7 +23,6 @@ const (
 	opReadDefectData10  = 0x37
 	opWriteSame10       = 0x41
 	opUnmap             = 0x42
-	opSanitize          = 0x48
 	opModeSelect10      = 0x55
 	opModeSense10       = 0x5a
 	opPersistReserveIn  = 0x5e
@@ -52,7 +51,9 @@ const (
 
 // Service actions, in byte 1 of the CDB.
 const (
-	saReadCapacity16     = 0x10 // SERVICE ACTION IN (16)
+	saCopyStatus         = 0x00 // RECEIVE COPY RESULTS
+	saCopyParameters     = 0x03
+	saReadCapacity16     = 0x10 // SERVICE ACTION IN(16)
 	saGetLBAStatus       = 0x12
 	saReportTargetGroups = 0x0a // MAINTENANCE IN
 	saReportOpcodes      = 0x0c

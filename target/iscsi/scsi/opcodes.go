@@ -12,38 +12,42 @@ func parseReportOpcodes(op *Op) bool {
 }
 
 func runReportOpcodes(op *Op, _ []byte) {
+	u := op.nexus.unit
 	timeouts := op.cdb[2]&0x80 != 0 // RCTD
 	opcode, action := op.cdb[3], op.u16(4)
 	switch op.cdb[2] & 0x07 {
 	case 0:
-		op.reply(allCommands(timeouts))
+		op.reply(allCommands(u, timeouts))
 	case 1:
 		if len(table[opcode].actions) > 0 {
 			op.badField(2)
 			return
 		}
-		op.reply(describe(table[opcode].plain, timeouts))
+		op.reply(describe(u, table[opcode].plain, timeouts))
 	case 2:
 		if len(table[opcode].actions) == 0 {
 			op.badField(2)
 			return
 		}
-		op.reply(describe(table[opcode].action(action), timeouts))
+		op.reply(describe(u, table[opcode].action(action), timeouts))
 	case 3:
 		c := table[opcode].plain
 		if len(table[opcode].actions) > 0 || (c != nil && action != 0) {
 			c = table[opcode].action(action)
 		}
-		op.reply(describe(c, timeouts))
+		op.reply(describe(u, c, timeouts))
 	}
 }
 
 // noTimeout is a command timeouts descriptor that names none (SPC-4, section 6.35.4).
 var noTimeout = [12]byte{1: 0x0a}
 
-func allCommands(timeouts bool) []byte {
+func allCommands(u *Unit, timeouts bool) []byte {
 	b := make([]byte, 4)
 	for _, c := range commands {
+		if !c.offeredBy(u) {
+			continue
+		}
 		d := make([]byte, 8)
 		d[0] = c.opcode
 		if c.action >= 0 {
@@ -64,8 +68,8 @@ func allCommands(timeouts bool) []byte {
 }
 
 // describe is the one-command format: supported as the standard says, with the bits of the CDB that are looked at.
-func describe(c *command, timeouts bool) []byte {
-	if c == nil {
+func describe(u *Unit, c *command, timeouts bool) []byte {
+	if c == nil || !c.offeredBy(u) {
 		return []byte{0, 1, 0, 0}
 	}
 	b := []byte{0, 3, 0, byte(c.length)}

@@ -27,10 +27,13 @@ func (op *Op) place(lba, blocks uint64) bool {
 // transfer is place for commands that move the blocks: it also checks the maximum transfer length. at is the byte of
 // the CDB that holds the length.
 func (op *Op) transfer(lba, blocks uint64, at int) bool {
-	if blocks > uint64(op.nexus.unit.inBlocks(MaxTransfer)) {
+	if !op.place(lba, blocks) {
+		return false
+	}
+	if op.n > MaxTransfer {
 		return op.badField(at)
 	}
-	return op.place(lba, blocks)
+	return true
 }
 
 // unprotected refuses RDPROTECT and its like, since units have no protection information (SBC-3, section 5.8).
@@ -84,7 +87,7 @@ func (op *Op) asRead() bool {
 
 func (op *Op) asWrite() bool {
 	if op.n > 0 {
-		op.Class, op.OutLen = Write, int(op.n)
+		op.Class, op.OutLen, op.OutLess = Write, int(op.n), true
 	}
 	return true
 }

@@ -12,6 +12,8 @@ type command struct {
 	medium  bool // needs a medium
 	unaware bool // not kept back by unit attentions, reservations and medium (SPC-4, section 5.14)
 
+	offered func(*Unit) bool // nil: by every unit
+
 	parse func(*Op) bool
 	run   func(op *Op, out []byte)
 }
@@ -27,6 +29,8 @@ func (c *command) mask() []byte {
 	m[c.length-1] |= 0x04 // NACA
 	return m
 }
+
+func (c *command) offeredBy(u *Unit) bool { return c.offered == nil || c.offered(u) }
 
 type tableEntry struct {
 	plain   *command
@@ -45,15 +49,19 @@ func (e *tableEntry) action(sa uint16) *command {
 // table finds a command by its operation code; init fills it from commands.
 var table [256]tableEntry
 
-func lookup(cdb []byte) *command {
+func lookup(u *Unit, cdb []byte) *command {
 	if len(cdb) < 16 {
 		return nil
 	}
 	e := &table[cdb[0]]
-	if e.plain != nil {
-		return e.plain
+	c := e.plain
+	if c == nil {
+		c = e.action(uint16(cdb[1] & 0x1f))
 	}
-	return e.action(uint16(cdb[1] & 0x1f))
+	if c == nil || !c.offeredBy(u) {
+		return nil
+	}
+	return c
 }
 
 // CDB usage of the common layouts, from byte 1 on.
@@ -64,6 +72,7 @@ var (
 	use16   = []byte{0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	useVer  = 0xf6 // VRPROTECT, DPO, BYTCHK
 	useAl8  = []byte{0, 0, 0, 0, 0, 0, 0xff, 0xff}
+	useCopy = []byte{0, 0xff, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}
 	useAl12 = []byte{0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}
 )
 
@@ -162,7 +171,11 @@ func transferCommands() []*command {
 
 func mediumCommands() []*command {
 	pre := []byte{0x02, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff}
+	atomic := func(u *Unit) bool { return u.id.AtomicMax > 0 }
 	return []*command{
+		{name: "WRITE ATOMIC(16)", opcode: opWriteAtomic16, action: -1, length: 16,
+			usage:  []byte{0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0xff, 0xff},
+			access: accessWrite, medium: true, offered: atomic, parse: parseWriteAtomic, run: runWrite},
 		{name: "PRE-FETCH(10)", opcode: opPreFetch10, action: -1, length: 10, usage: pre, access: accessRead,
 			medium: true, parse: parsePreFetch10, run: runPreFetch},
 		{name: "PRE-FETCH(16)", opcode: opPreFetch16, action: -1, length: 16, usage: withFirst(0x02, use16),
@@ -206,7 +219,15 @@ func reservationCommands() []*command {
 }
 
 func serviceCommands() []*command {
-	return []*command{
+	list := []*command{
+		{name: "EXTENDED COPY(LID1)", opcode: opExtendedCopy, action: 0, length: 16, usage: useCopy, access: accessWrite,
+			medium: true, parse: parseExtendedCopy, run: runExtendedCopy},
+		{name: "RECEIVE COPY STATUS(LID1)", opcode: opReceiveCopy, action: saCopyStatus, length: 16, usage: useCopy,
+			access: accessReady, parse: parseReceiveCopy, run: runCopyStatus},
+		{name: "RECEIVE COPY OPERATING PARAMETERS", opcode: opReceiveCopy, action: saCopyParameters, length: 16,
+			usage: useCopy, access: accessReady, parse: parseReceiveCopy, run: runCopyParameters},
+	}
+	return append(list, []*command{
 		{name: "READ CAPACITY(16)", opcode: opServiceActionIn16, action: saReadCapacity16, length: 16,
 			usage: []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}, access: accessReady, medium: true,
 			parse: parseAlloc32At10, run: runReadCapacity16},
@@ -220,5 +241,5 @@ func serviceCommands() []*command {
 		{name: "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", opcode: opMaintenanceIn, action: saReportTaskFuncs,
 			length: 12, usage: []byte{0, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}, access: accessReady,
 			parse: parseReportTasks, run: runReportTasks},
-	}
+	}...)
 }

@@ -13,7 +13,7 @@ const (
 	MaxTransfer   = 4 << 20   // one READ, WRITE, VERIFY with data, ORWRITE
 	optTransfer   = 1 << 20   // best size of a transfer
 	maxCompare    = 255       // COMPARE AND WRITE, in blocks: its field has 8 bits
-	maxWriteSame  = 64 << 20  // one WRITE SAME
+	maxWriteSame  = 16 << 20  // one WRITE SAME
 	maxUnmap      = 512 << 20 // one UNMAP
 	physicalBlock = 4096      // granularity at which the write path works best
 )
@@ -27,6 +27,14 @@ type Identity struct {
 	PortGroup  uint16   // target portal group, which is the relative target port too
 	Removable  bool     // the medium can be ejected with START STOP UNIT
 	Persistent Store    // keeps reservations across restarts; nil: APTPL is refused
+
+	// AtomicMax is the size in bytes up to which one WriteAt of the device is, after a power loss, there as a whole or
+	// not at all. 0: not known, WRITE ATOMIC is not offered.
+	AtomicMax int
+
+	// Peer finds the unit with an identifier of designators, for EXTENDED COPY; it returns nil unless initiatorPort has
+	// a session to it. nil: copies stay within the unit.
+	Peer func(initiatorPort string, id [16]byte) *Unit
 }
 
 // gate bits: what may keep a command from being admitted. Zero lets every command pass without a lock.

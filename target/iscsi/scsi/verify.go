@@ -133,7 +133,7 @@ func (op *Op) parseWriteVerify(lba, blocks uint64, at int) bool {
 	if !op.unprotected() || !op.transfer(lba, blocks, at) {
 		return false
 	}
-	op.Class, op.OutLen = Other, int(op.n)
+	op.Class, op.OutLen, op.OutLess = Other, int(op.n), true
 	return true
 }
 
@@ -146,7 +146,7 @@ func runWriteVerify(op *Op, out []byte) {
 	u := op.nexus.unit
 	u.ranges.lock(&op.span, op.off, op.n, true)
 	defer u.ranges.unlock(&op.span)
-	op.fua = true
+	op.fua, op.n = true, int64(len(out))
 	if !op.store(out, op.off) || op.aborted.Load() {
 		return
 	}
