@@ -15,13 +15,14 @@ import (
 const (
 	destageStep      = 1 << 20 // bytes of a volume that one step covers
 	destageWriteback = 8       // steps after which write-back of what they wrote is begun
-	destageRetry     = time.Second
 )
 
 // destager moves committed layers to the base, the oldest first.
 func (g *Group) destager() {
 	defer g.workers.Done()
-	lowerPriority()
+	if !g.opt.foreground {
+		lowerPriority()
+	}
 	d := &destager{group: g, buf: make([]byte, destageStep)}
 	for {
 		l := g.awaitDestage()
@@ -29,7 +30,7 @@ func (g *Group) destager() {
 			return
 		}
 		if err := d.destage(l); err != nil {
-			if g.log.Err() != nil || !g.pause(destageRetry) {
+			if g.log.Err() != nil || !g.pause(g.opt.retry) {
 				return
 			}
 			g.opt.Logger.Warn("destage failed; trying again", "group", g.id, "reason", err)
@@ -53,11 +54,10 @@ func (g *Group) pause(d time.Duration) bool {
 // gone. nil: the group is closed or has failed.
 func (g *Group) awaitDestage() *layer {
 	for {
-		settled := g.settledEnd()
 		g.stacks.Lock()
 		changed := g.stacks.changed
 		l := g.stacks.current.Load().layers[0]
-		ready := l.complete.Load() && (l.end <= settled || !g.replicating.Load()) && !g.stacks.olderThanLocked(l.end)
+		ready := l.complete.Load() && (l.end <= g.settledEnd() || !g.replicating.Load()) && !g.stacks.olderThanLocked(l.end)
 		g.stacks.Unlock()
 		if g.log.Err() != nil {
 			return nil

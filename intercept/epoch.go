@@ -117,10 +117,9 @@ func (g *Group) awaitRun(ctx context.Context) ([]*layer, error) {
 		if g.diverged() {
 			return nil, ErrDiverged
 		}
-		settled := g.settledEnd()
 		g.stacks.Lock()
 		changed := g.stacks.changed
-		run := g.runLocked(settled)
+		run := g.runLocked(g.settledEnd())
 		g.stacks.Unlock()
 		if len(run) > 0 {
 			return run, nil

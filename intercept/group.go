@@ -55,10 +55,11 @@ type Group struct {
 
 	handed struct {
 		sync.Mutex
-		epoch   *Epoch    // handed out by Next; nil: none
-		taking  bool      // a Next is at work
-		settled ident.Seq // Committed.End, as the destager and Next see it
+		epoch  *Epoch // handed out by Next; nil: none
+		taking bool   // a Next is at work
 	}
+
+	settled atomic.Uint64 // end of the last committed epoch; stacks.notify follows each change
 
 	sealKick chan struct{}
 	done     chan struct{}
@@ -301,12 +302,8 @@ func (g *Group) Pending() Pending {
 	return p
 }
 
-// settledEnd is the end of the last committed epoch.
-func (g *Group) settledEnd() ident.Seq {
-	g.handed.Lock()
-	defer g.handed.Unlock()
-	return g.handed.settled
-}
+// settledEnd is the end of the last committed epoch. Who waits for it to change takes stacks.changed first.
+func (g *Group) settledEnd() ident.Seq { return ident.Seq(g.settled.Load()) }
 
 // Close seals nothing and waits for nothing to be sent: it makes what was acknowledged durable, joins the group's
 // goroutines and closes its files. Every epoch must have been released and no other call may be under way. It returns

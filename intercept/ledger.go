@@ -78,9 +78,7 @@ func (g *Group) settle(p ident.Point, states map[ident.VolumeID]leaf.State) erro
 	if err != nil {
 		return err
 	}
-	g.handed.Lock()
-	g.handed.settled = p.End
-	g.handed.Unlock()
+	g.settled.Store(uint64(p.End))
 	g.stacks.notify()
 	return nil
 }

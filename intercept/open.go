@@ -21,6 +21,7 @@ func newGroup(dir string, opt Options) (*Group, error) {
 	g := &Group{opt: opt, dir: dir, sealKick: make(chan struct{}, 1), done: make(chan struct{})}
 	g.volumes.bases = make(map[uint32]*base)
 	g.replicating.Store(true)
+	g.stacks.init()
 	lock, err := opt.FS.Lock(filepath.Join(dir, lockName))
 	switch {
 	case errors.Is(err, vfs.ErrLocked):
@@ -162,7 +163,7 @@ func (r *replay) start(s *checkpoint.State) {
 	}
 	r.group.table.Store(t)
 	r.group.sealed = s.Start.Seq - 1
-	r.group.handed.settled = s.Committed.End
+	r.group.settled.Store(uint64(s.Committed.End))
 	r.layers = []*layer{newLayer(s.Start.Seq, s.Start.Pos, t)}
 }
 
@@ -187,6 +188,8 @@ func (r *replay) record(rec *wal.Record) error {
 		end := rec.Pos + wal.Pos(wal.RecordBytes(int64(len(rec.Payload))))
 		l.seal(rec.Seq, end, g.table.Load(), string(rec.Payload), time.Unix(0, int64(rec.Aux)))
 		l.finish()
+		// What was committed may have been half destaged when the process ended.
+		l.destaging.Store(l.end <= g.settledEnd() || g.durable.state.Diverged)
 		g.sealed, r.since = rec.Seq, wal.Usage{}
 		r.layers = append(r.layers, newLayer(rec.Seq+1, end, g.table.Load()))
 	}
@@ -215,7 +218,7 @@ func (g *Group) begin(layers []*layer, since wal.Usage) {
 	segment := g.durable.state.SegmentBytes
 	g.batchMax = wal.BatchBytesMax(segment) - wal.PageBytes
 	g.recordMax = min(recordBytesMax, g.batchMax/2/wal.PageBytes*wal.PageBytes)
-	g.stacks.init(layers)
+	g.stacks.install(layers)
 	g.log.Begin(layers[len(layers)-1], since)
 	g.workers.Add(2)
 	go g.sealer()

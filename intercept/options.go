@@ -34,6 +34,9 @@ type Options struct {
 	Logger        *slog.Logger  // nil: nothing is logged
 	FS            vfs.FS        // nil: that of the operating system
 	Now           func() time.Time
+
+	retry      time.Duration // between tries after a failure that may pass; 0: 1 s
+	foreground bool          // the destager runs at normal priority
 }
 
 const (
@@ -41,6 +44,7 @@ const (
 	defaultSegmentBytes = 32 << 20
 	defaultEpochBytes   = 64 << 20
 	defaultSpaceWait    = 20 * time.Second
+	defaultRetry        = time.Second
 	segmentsMin         = 4
 )
 
@@ -66,6 +70,9 @@ func (o Options) withDefaults() Options {
 	if o.FS == nil {
 		o.FS = vfs.OS{}
 	}
+	if o.retry == 0 {
+		o.retry = defaultRetry
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -79,7 +86,9 @@ func (g *Group) logOptions(segmentBytes int64) wal.Options {
 		SegmentBytes: segmentBytes,
 		SegmentsMax:  int(max(segmentsMin, g.opt.LogBudget/segmentBytes)),
 		SpaceWait:    g.opt.SpaceWait,
+		Retry:        g.opt.retry,
 		OnFull:       g.sealSoon,
+		OnFail:       g.stacks.notify,
 		Logger:       g.opt.Logger,
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const backgroundNice = 15
+const backgroundNice = 10
 
 // lowerPriority ties the calling goroutine to a thread of its own that runs at low priority, so that its work does not
 // stand in the way of the doors. The thread ends with the goroutine.

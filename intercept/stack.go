@@ -24,10 +24,16 @@ type stacks struct {
 	changed chan struct{} // closed and replaced at each change of live or of a layer's end
 }
 
-// init makes st the first stack.
-func (s *stacks) init(layers []*layer) {
+// init prepares an empty set.
+func (s *stacks) init() {
 	s.live = make(map[*stack]struct{})
 	s.changed = make(chan struct{})
+}
+
+// install makes layers the current stack.
+func (s *stacks) install(layers []*layer) {
+	s.Lock()
+	defer s.Unlock()
 	s.installLocked(layers)
 }
 

@@ -32,7 +32,9 @@ type Options struct {
 	SegmentBytes int64         // length of a segment; a multiple of PageBytes, at least SegmentBytesMin
 	SegmentsMax  int           // at least 3
 	SpaceWait    time.Duration // how long Reserve waits for a segment
+	Retry        time.Duration // between tries to make a segment after one failed
 	OnFull       func()        // a writer begins to wait for a segment; must not block
+	OnFail       func()        // the log has latched a failure; called once, without locks
 	Logger       *slog.Logger
 }
 
@@ -127,6 +129,9 @@ func (l *Log) fail(err error) error {
 		l.sync.Lock()
 		l.sync.cond.Broadcast()
 		l.sync.Unlock()
+		if l.opt.OnFail != nil {
+			l.opt.OnFail()
+		}
 	}
 	return l.Err()
 }

@@ -10,16 +10,15 @@ import (
 )
 
 const (
-	readyWanted    = 2           // segments made ready ahead of need
-	zeroStep       = 1 << 20     // bytes
-	noSpaceRetries = time.Second // between tries to make a file on a full disk
+	readyWanted = 2       // segments made ready ahead of need
+	zeroStep    = 1 << 20 // bytes
 )
 
 // prepare makes segments ready ahead of need: it heads freed files anew, and makes new ones while the budget lasts. It
 // is the log's only goroutine.
 func (l *Log) prepare() {
 	defer l.preparer.Done()
-	retry := time.NewTicker(noSpaceRetries)
+	retry := time.NewTicker(l.opt.Retry)
 	defer retry.Stop()
 	for {
 		select {

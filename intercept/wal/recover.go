@@ -349,16 +349,11 @@ func (r *recovery) goOn() error {
 	}
 	last := r.chain[len(r.chain)-1]
 	empty := r.end == PageBytes && len(r.chain) > 1 && r.cut(r.chain[len(r.chain)-2].Number) != nil
-	if empty {
-		r.chain = r.chain[:len(r.chain)-1]
-	}
 	for _, f := range r.files {
 		if !slices.Contains(r.chain, f) {
 			l.mu.free = append(l.mu.free, freeFile{file: f.file, name: f.name})
 		}
 	}
-	chain := slices.Clone(r.chain)
-	l.live.Store(&chain)
 	l.mu.nextSeq = r.seq
 	l.watermark.Store(uint64(r.seq - 1))
 	l.synced.Store(uint64(r.seq - 1))
@@ -366,6 +361,14 @@ func (r *recovery) goOn() error {
 	if err != nil {
 		return err
 	}
+	if empty {
+		// The last segment holds nothing, so the cut that leads to it can lead to the next one instead. Until that is
+		// durable it must stay what it is: hence it is free only now.
+		r.chain = r.chain[:len(r.chain)-1]
+		l.mu.free = append(l.mu.free, freeFile{file: last.file, name: last.name})
+	}
+	chain := slices.Clone(r.chain)
+	l.live.Store(&chain)
 	for _, s := range r.chain[:len(r.chain)-1] {
 		if c := r.cut(s.Number); c != nil {
 			r.found.Cuts = append(r.found.Cuts, *c)
