@@ -40,7 +40,8 @@ type Config struct {
 	Advertise string `yaml:"advertise"` // HOST:PORT at which others reach it; as Listen when empty
 	Bootstrap bool   `yaml:"bootstrap"` // begin a new cluster with this node
 	Join      string `yaml:"join"`      // HOST:PORT of a member
-	KeepLast  int    `yaml:"keep_last"` // unnamed points kept; 0: the provider's default
+	Replicas  int    `yaml:"replicas"`  // replication factor of a cluster begun here; 0: the default
+	KeepLast  int    `yaml:"keep_last"` // unnamed points kept of a new group; 0: the default, -1: all
 }
 
 // Volume is a volume to open, or to make when there is none of the name.

@@ -1,0 +1,262 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/weirstor/weir/admin"
+	"github.com/weirstor/weir/admin/api"
+	"github.com/weirstor/weir/admin/runfile"
+	"github.com/weirstor/weir/appliance/certs"
+	"github.com/weirstor/weir/appliance/config"
+	"github.com/weirstor/weir/raftstore"
+)
+
+// System is one running role. Its methods are safe for concurrent use; Close is called once.
+type System struct {
+	role    api.Role
+	name    string
+	cfg     config.Config
+	log     *slog.Logger
+	journal *admin.Journal
+	started time.Time
+	closing closing
+	failed  chan error // a part has ended without which the role can not go on
+
+	provider *raftstore.Node // nil in role gateway
+	gateway  *gateway        // nil in role provider
+	cluster  *cluster        // the provider cluster as seen by RPC
+
+	mu struct {
+		sync.Mutex
+		phase     string // api.HealthStarting, HealthOK or HealthStopping
+		addresses api.Addresses
+	}
+}
+
+const adminCloseTimeout = 5 * time.Second
+
+// backgroundWorkers is how many locked threads pack, compress and scrub beside the doors (design, section 4).
+const backgroundWorkers = 2
+
+// Start starts a role and returns when its doors are open. ctx bounds the start only.
+func Start(ctx context.Context, role api.Role, cfg config.Config, log *slog.Logger) (*System, error) {
+	if err := check(role, &cfg); err != nil {
+		return nil, err
+	}
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), runtime.NumCPU()+backgroundWorkers))
+	s := &System{role: role, cfg: cfg, log: log, journal: admin.NewJournal(), started: time.Now(), failed: make(chan error, 4)}
+	s.mu.phase = api.HealthStarting
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("start of weir %s: %w", role, err), s.Close())
+	}
+	return s, nil
+}
+
+// start starts the parts in the order of the package comment.
+func (s *System) start(ctx context.Context) error {
+	lock, err := lockFolder(s.cfg.Data)
+	if err != nil {
+		return err
+	}
+	s.closing.add("data folder", lock.Close)
+	node, gateway, err := s.certificates()
+	if err != nil {
+		return err
+	}
+	token := runfile.NewToken()
+	if err := s.startAdmin(token); err != nil {
+		return err
+	}
+	if s.role != api.RoleGateway {
+		if err := s.startProvider(ctx, node); err != nil {
+			return err
+		}
+	}
+	if s.role == api.RoleProvider {
+		gateway = node // a node looks at its cluster as itself
+	}
+	if err := s.startCluster(gateway); err != nil {
+		return err
+	}
+	if s.role != api.RoleProvider {
+		if err := s.startGateway(gateway); err != nil {
+			return err
+		}
+	}
+	return s.open(token)
+}
+
+// certificates loads what the role needs; role all makes its own.
+func (s *System) certificates() (node, gateway *certs.Loaded, err error) {
+	dir := s.cfg.Certs
+	if dir == "" {
+		dir = filepath.Join(s.cfg.Data, "certs")
+	}
+	if s.role == api.RoleAll {
+		s.name = localGateway
+		return ownCertificates(dir, time.Now())
+	}
+	l, err := certs.Load(dir, time.Now())
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.cfg.Name != "" && s.cfg.Name != l.Identity.Name {
+		return nil, nil, fmt.Errorf("%w: --name is %q and the certificate in %s is of %q", api.ErrInvalid, s.cfg.Name, dir, l.Identity.Name)
+	}
+	want := certs.Node
+	if s.role == api.RoleGateway {
+		want = certs.Gateway
+	}
+	if l.Identity.Role != want {
+		return nil, nil, fmt.Errorf("%w: the certificate in %s is of a %s, want a %s", api.ErrInvalid, dir, l.Identity.Role, want)
+	}
+	s.name = l.Identity.Name
+	return l, l, nil
+}
+
+// startProvider opens the provider node and waits until its cluster works; a node that joins is waited for in the
+// background, since it may be started before the others.
+func (s *System) startProvider(ctx context.Context, l *certs.Loaded) error {
+	opt := raftstore.Options{
+		Name: l.Identity.Name, DataDir: filepath.Join(s.cfg.Data, "provider"),
+		Listen: s.cfg.Listen, Advertise: s.cfg.Advertise, TLS: l.TLS(),
+		Bootstrap: s.cfg.Bootstrap, ReplicationFactor: s.cfg.Replicas, KeepLast: s.cfg.KeepLast,
+		Logger: s.log.With("room", "provider"),
+	}
+	if s.cfg.Join != "" {
+		opt.Join = []string{s.cfg.Join}
+	}
+	if s.role == api.RoleAll {
+		opt.Listen, opt.Bootstrap, opt.ReplicationFactor = "127.0.0.1:0", true, 1
+	}
+	node, err := raftstore.Open(opt)
+	if err != nil {
+		return err
+	}
+	s.provider = node
+	s.closing.add("provider", node.Close)
+	s.mu.Lock()
+	s.mu.addresses.Provider = node.Address()
+	s.mu.Unlock()
+	if s.role == api.RoleAll {
+		return node.WaitReady(ctx)
+	}
+	return nil
+}
+
+// startAdmin opens the admin port.
+func (s *System) startAdmin(token string) error {
+	if s.cfg.Admin == config.Off {
+		return nil
+	}
+	l, err := net.Listen("tcp", s.cfg.Admin)
+	if err != nil {
+		return fmt.Errorf("admin: %w", err)
+	}
+	local := isLoopback(l.Addr())
+	if !local {
+		s.log.Warn("the admin port can be reached from other machines without encryption; every call there needs the token",
+			"address", l.Addr().String(), "token file", filepath.Join(s.cfg.Data, "run", "token"))
+	}
+	server, err := admin.New(admin.Options{
+		Backend: s, Journal: s.journal, Logger: s.log.With("room", "admin"),
+		Token: token, OpenReads: local, Hosts: s.cfg.Hosts,
+	})
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	server.Serve(l)
+	s.closing.add("admin", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), adminCloseTimeout)
+		defer cancel()
+		return server.Close(ctx)
+	})
+	s.mu.Lock()
+	s.mu.addresses.Admin = l.Addr().String()
+	s.mu.Unlock()
+	return nil
+}
+
+func isLoopback(a net.Addr) bool {
+	t, ok := a.(*net.TCPAddr)
+	return ok && t.IP.IsLoopback()
+}
+
+// open opens the doors, says so, and leaves the run files.
+func (s *System) open(token string) error {
+	if s.gateway != nil {
+		if err := s.startDoors(); err != nil {
+			return err
+		}
+	}
+	run, err := runfile.Announce(s.cfg.Data, runfile.Daemon{Addresses: s.Addresses(), Token: token})
+	if err != nil {
+		return err
+	}
+	s.setPhase(api.HealthOK)
+	s.closing.add("run files", func() error {
+		s.setPhase(api.HealthStopping)
+		run.Withdraw()
+		return nil
+	})
+	s.event("info", "system.ready", fmt.Sprintf("weir %s is ready", s.role), nil)
+	return nil
+}
+
+// Close ends all parts in the reverse order of their start.
+func (s *System) Close() error {
+	s.setPhase(api.HealthStopping)
+	return s.closing.close()
+}
+
+// Addresses returns where the system really listens.
+func (s *System) Addresses() api.Addresses {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.addresses
+}
+
+func (s *System) phase() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.phase
+}
+
+func (s *System) setPhase(p string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.phase = p
+}
+
+// event tells operators, in the journal and in the log.
+func (s *System) event(level, kind, text string, fields map[string]string) {
+	s.journal.Publish(api.Event{Level: level, Kind: kind, Text: text, Fields: fields})
+	at := map[string]slog.Level{"info": slog.LevelInfo, "warning": slog.LevelWarn, "error": slog.LevelError}[level]
+	s.log.Log(context.Background(), at, text, "event", kind, "fields", fields)
+}
+
+// fail ends the role: a part is gone without which it can not go on.
+func (s *System) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+}
+
+// exists reports whether there is something at path.
+func exists(path string) (bool, error) {
+	_, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

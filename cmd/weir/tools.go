@@ -1,0 +1,73 @@
+package main
+
+import (
+	"os"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirstor/weir/appliance"
+	"github.com/weirstor/weir/appliance/demo"
+)
+
+func dumpCommand() *cobra.Command {
+	c := &cobra.Command{Use: "dump", Short: "Print what is in a file: log, pack, epoch"}
+	for _, k := range appliance.DumpKinds {
+		c.AddCommand(&cobra.Command{
+			Use: k.Name + " PATH", Short: k.About, Args: cobra.ExactArgs(1),
+			RunE: func(c *cobra.Command, args []string) error { return k.Dump(c.OutOrStdout(), args[0]) },
+		})
+	}
+	return c
+}
+
+func versionCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			v := struct {
+				Version string `json:"version"`
+				Go      string `json:"go"`
+				OS      string `json:"os"`
+				Arch    string `json:"arch"`
+			}{appliance.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH}
+			return printEither(c, asJSON, v, func(p *printer) {
+				p.line("weir %s (%s, %s/%s)", v.Version, v.Go, v.OS, v.Arch)
+			})
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func demoCommand() *cobra.Command {
+	opt := demo.Options{}
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Show the main job: a volume, its writes, a disk that follows, compared byte by byte",
+		Long: "Starts gateway and provider in one process on loopback in a temporary folder, writes a real file system and\n" +
+			"everyday work on it through NBD, reads through iSCSI, waits until the disk has followed, and compares it with the\n" +
+			"volume byte by byte. Exits with 6 when anything differs.",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if !asJSON {
+				opt.Out = c.OutOrStdout()
+			}
+			report, err := demo.Run(c.Context(), opt)
+			if err != nil {
+				return err
+			}
+			return printEither(c, asJSON, report, func(p *printer) { report.Print(p.w) })
+		},
+	}
+	p := c.Flags()
+	p.BoolVar(&asJSON, "json", false, "print JSON")
+	p.StringVar(&opt.Folder, "keep", "", "keep everything in this `DIR` (default: a temporary folder, removed)")
+	p.BoolVar(&opt.Hold, "hold", false, "stay up at the end, until interrupted, so that the page can be looked at")
+	p.IntVar(&opt.Rounds, "rounds", 20, "rounds of small updates after the recorded ones")
+	p.BoolVarP(&opt.Verbose, "verbose", "v", false, "log what the parts do, to the standard error")
+	opt.Log = os.Stderr
+	return c
+}

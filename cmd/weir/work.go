@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirstor/weir/admin/api"
+	"github.com/weirstor/weir/admin/client"
+)
+
+func waitCommand() *cobra.Command {
+	r := &remote{}
+	var limit time.Duration
+	c := &cobra.Command{
+		Use: "wait VOLUME", Short: "Wait until what was written so far is committed and on every disk", Args: cobra.ExactArgs(1),
+		RunE: calling(r, func(c *cobra.Command, d *client.Client, args []string) (api.WaitResult, error) {
+			b := newBar(c.ErrOrStderr(), r.json)
+			defer b.close()
+			return d.Wait(c.Context(), args[0], limit, b.report)
+		}, func(p *printer, w api.WaitResult) {
+			p.line("%s: point %d is committed and on %d disks, after %.1f s", w.Volume, w.Point.End, len(w.Disks), w.Seconds)
+		}),
+	}
+	r.flags(c)
+	c.Flags().DurationVar(&limit, "timeout", 0, "give up after this time (default: never)")
+	return c
+}
+
+func verifyCommand() *cobra.Command {
+	r := &remote{}
+	c := &cobra.Command{
+		Use: "verify [VOLUME]", Short: "Compare volumes on both sides, and their disks, byte for byte by hash", Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			b := newBar(c.ErrOrStderr(), r.json)
+			var v api.VerifyResult
+			err := r.do(func(d *client.Client) (err error) {
+				defer b.close()
+				v, err = d.Verify(c.Context(), strings.Join(args, ""), b.report)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			err = r.print(c, v, func(p *printer) { showVerify(p, v) })
+			if !v.Equal {
+				err = errors.Join(err, fmt.Errorf("%w: see above", api.ErrDiffers))
+			}
+			return err
+		},
+	}
+	r.flags(c)
+	return c
+}
+
+func showVerify(p *printer, r api.VerifyResult) {
+	for _, v := range r.Volumes {
+		verdict := "equal on both sides"
+		if !v.Equal {
+			verdict = "DIFFERS"
+		}
+		p.row("volume "+v.Volume, "point", v.Point.End, verdict, v.Gateway)
+		if v.Error != "" {
+			p.line("  %s", v.Error)
+		}
+		if !v.Equal {
+			p.line("  provider: %s", strings.Join(v.Provider, ", "))
+		}
+		showRanges(p, v.Differ)
+	}
+	for _, d := range r.Disks {
+		showDiskReport(p, d)
+	}
+}
+
+func explainCommand() *cobra.Command {
+	r := &remote{}
+	var at, length string
+	c := &cobra.Command{
+		Use: "explain VOLUME", Short: "Say what a range of a volume is, and how its changes were classified and sent", Args: cobra.ExactArgs(1),
+		RunE: calling(r, func(c *cobra.Command, d *client.Client, args []string) (api.Explanation, error) {
+			off, err := parseSize(at)
+			if err != nil {
+				return api.Explanation{}, err
+			}
+			n, err := parseSize(length)
+			if err != nil {
+				return api.Explanation{}, err
+			}
+			return d.Explain(c.Context(), args[0], off, n)
+		}, showExplanation),
+	}
+	r.flags(c)
+	c.Flags().StringVar(&at, "at", "0", "first byte of the range")
+	c.Flags().StringVar(&length, "length", "0", "bytes of the range (default: to the end)")
+	return c
+}
+
+func showExplanation(p *printer, e api.Explanation) {
+	p.line("volume %s, %s at %d", e.Volume, size(e.Range.Len), e.Range.Off)
+	for _, n := range e.Notes {
+		p.line("  %s", n)
+	}
+	if len(e.Parts) > 0 {
+		p.line("")
+		p.row("FROM", "BYTES", "WHAT", "CLASS")
+		for _, x := range e.Parts {
+			p.row(x.Range.Off, x.Range.Len, x.Region, orDash(x.Class))
+		}
+	}
+	for _, x := range e.Epochs {
+		p.line("\nepoch that ends at %d %s: hosts wrote %s, packs %s", x.Point.End, x.Name, size(x.HostBytes), size(x.WireBytes))
+		showChunks(p, x.Chunks)
+	}
+	if len(e.Chunks) > 0 {
+		p.line("\nsince the start:")
+		showChunks(p, e.Chunks)
+	}
+}
