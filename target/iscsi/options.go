@@ -29,7 +29,7 @@ type Options struct {
 	LogoutGrace  time.Duration // for initiators to log out while the server closes; default 2 s
 
 	QueueDepth int   // commands of a session at a time; default 128
-	Memory     int64 // bytes of data of one connection at a time; default 16 MiB, at least 8 MiB
+	Memory     int64 // bytes of data of one connection at a time; default and least 16 MiB
 }
 
 // withDefaults fills in what is zero.

@@ -30,12 +30,10 @@ func (op *Op) loadEject(load bool) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !load {
-		for n := range u.mu.nexuses {
-			if n.prevent {
-				op.fail(MediumRemovalPrevented)
-				return
-			}
+	for n := range u.mu.nexuses { // the prevention holds for loading too, as initiators expect it
+		if n.prevent {
+			op.fail(MediumRemovalPrevented)
+			return
 		}
 	}
 	if load && u.mu.ejected {

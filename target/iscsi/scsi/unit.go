@@ -10,7 +10,7 @@ import (
 
 // Limits that the block limits page tells (SBC-3, section 6.6.4), in bytes.
 const (
-	MaxTransfer   = 4 << 20   // one READ, WRITE, VERIFY with data, ORWRITE
+	MaxTransfer   = 8 << 20   // one READ, WRITE, VERIFY with data, ORWRITE
 	optTransfer   = 1 << 20   // best size of a transfer
 	maxCompare    = 255       // COMPARE AND WRITE, in blocks: its field has 8 bits
 	maxWriteSame  = 16 << 20  // one WRITE SAME

@@ -9,11 +9,13 @@ import (
 // additional header segment.
 func AppendHeader(dst []byte, h *Header, digest bool) []byte {
 	dst = append(dst, h[:]...)
-	if digest {
-		dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(h[:], castagnoli))
+	if digest { // over the copy, so that h stays off the heap
+		dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[len(dst)-HeaderLen:], castagnoli))
 	}
 	return dst
 }
+
+var padding [3]byte
 
 // AppendTail appends what follows the data segment: its padding and, if asked, its digest. It appends nothing after
 // an empty segment.
@@ -21,8 +23,7 @@ func AppendTail(dst, data []byte, digest bool) []byte {
 	if len(data) == 0 {
 		return dst
 	}
-	var zero [3]byte
-	pad := zero[:Pad(len(data))]
+	pad := padding[:Pad(len(data))]
 	dst = append(dst, pad...)
 	if digest {
 		sum := crc32.Update(crc32.Checksum(data, castagnoli), castagnoli, pad)
