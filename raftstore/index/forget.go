@@ -86,13 +86,25 @@ func (e *eraser) close() error {
 	return err
 }
 
-// Forget removes the point and every entry that no other point of the group sees. The newest point of a group can not
-// be forgotten. The point can not be looked up from the beginning of the call on; a Forget that a crash cut off is
+// Forget removes the point and every entry that no other point of the group sees. The newest point of a group is only
+// forgotten by ForgetLast. The point can not be looked up from the beginning of the call on; a Forget that a crash cut off is
 // completed by calling it again, and Numbers tells of it. Nothing of it is durable before Sync. TakeDead tells which
 // store packs are not needed any more. hidden, if not nil, is called when lookups do not find the point any more and
 // before anything that it sees is removed.
 func (d *DB) Forget(g ident.GroupID, number uint64, hidden func()) error {
+	return d.forget(g, number, false, hidden)
+}
+
+// ForgetLast is Forget for the newest point of a group that the node does not hold any more, too.
+func (d *DB) ForgetLast(g ident.GroupID, number uint64, hidden func()) error {
+	return d.forget(g, number, true, hidden)
+}
+
+func (d *DB) forget(g ident.GroupID, number uint64, last bool, hidden func()) error {
 	v, err := d.get(pointKey(g, number))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return fmt.Errorf("forget: %w: number %d of group %s", ErrNoPoint, number, g)
+	}
 	if err != nil {
 		return fmt.Errorf("forget point %d of group %s: %w", number, g, err)
 	}
@@ -104,7 +116,7 @@ func (d *DB) Forget(g ident.GroupID, number uint64, hidden func()) error {
 	if err != nil {
 		return err
 	}
-	if next == nil {
+	if next == nil && !last {
 		return fmt.Errorf("forget point %d of group %s: it is the newest", number, g)
 	}
 	if err := d.beginForget(p); err != nil {
@@ -177,15 +189,19 @@ func pointAt(it *pebble.Iterator) (*Point, error) {
 }
 
 // forgetVolume removes the entries of a volume that only the point sees. Of a slot that was written again up to the
-// next point those are the ones above the point before; of a volume that the next point lacks, all of those.
+// next point those are the ones above the point before; of a volume that the next point lacks, all of those. next is nil
+// for the newest point.
 func (d *DB) forgetVolume(v *Volume, number, before uint64, next *Point) error {
 	e, err := d.newEraser()
 	if err != nil {
 		return err
 	}
-	goesOn := next.Find(v.ID)
-	if goesOn != nil && goesOn.Number == v.Number {
-		err = d.eraseRewritten(e, v.Number, number, before, next.Number)
+	end := number
+	if next != nil {
+		end = next.Number
+	}
+	if next.has(v) {
+		err = d.eraseRewritten(e, v.Number, number, before, end)
 	} else {
 		err = d.eraseAll(e, v.Number, number, before)
 	}
@@ -195,8 +211,7 @@ func (d *DB) forgetVolume(v *Volume, number, before uint64, next *Point) error {
 	if err := e.finish(); err != nil || before != 0 {
 		return err
 	}
-	end := changedKey(v.Number, next.Number+1, 0)
-	if err := d.db.DeleteRange(changedKey(v.Number, 0, 0), end, pebble.NoSync); err != nil {
+	if err := d.db.DeleteRange(changedKey(v.Number, 0, 0), changedKey(v.Number, end+1, 0), pebble.NoSync); err != nil {
 		return fmt.Errorf("snapshot index: %w", err)
 	}
 	return nil

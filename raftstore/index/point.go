@@ -42,6 +42,15 @@ func (p *Point) Find(id ident.VolumeID) *Volume {
 	return nil
 }
 
+// has reports whether the volume goes on at p, under the same number. A nil Point has no volumes.
+func (p *Point) has(v *Volume) bool {
+	if p == nil {
+		return false
+	}
+	goesOn := p.Find(v.ID)
+	return goesOn != nil && goesOn.Number == v.Number
+}
+
 // EncodePoint returns the value of a point record: also the payload of a storepack.TypePoint frame.
 func EncodePoint(p *Point) []byte {
 	b := make([]byte, 0, 128+len(p.Volumes)*32+len(p.Commit))

@@ -16,6 +16,7 @@ import (
 // Steps in which a point is copied from a peer.
 const (
 	copyLeaves = 1 << 16 // blocks whose leaves are compared at a time: 256 MiB of a volume
+	copyRange  = 1 << 30 // of a volume described at a time, bytes
 	copyBytes  = 1 << 20 // content read at a time
 )
 
@@ -45,17 +46,24 @@ func (s *Set) copyPoint(ctx context.Context, e Entry, p ident.Point, newest *hel
 }
 
 func (l *landing) copyVolume(ctx context.Context, v *landVolume) error {
-	extents, err := l.s.opt.Peer.Extents(ctx, l.point, v.id, 0, v.size)
+	for off := int64(0); off < v.size; off += copyRange {
+		if err := l.copyRange(ctx, v, off, min(off+copyRange, v.size)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *landing) copyRange(ctx context.Context, v *landVolume, off, end int64) error {
+	extents, err := l.s.opt.Peer.Extents(ctx, l.point, v.id, off, end-off)
 	if err != nil {
 		return err
 	}
-	end := int64(0)
 	for _, x := range extents {
-		if x.Off != end || x.Len <= 0 || x.Off+x.Len > v.size {
-			return fmt.Errorf("%w: extent %d+%d of a volume of %d bytes does not begin at %d", target.ErrOutOfRange, x.Off,
-				x.Len, v.size, end)
+		if x.Off != off || x.Len <= 0 || x.Len > end-off {
+			return fmt.Errorf("%w: extent %d+%d, expected from %d up to %d", target.ErrOutOfRange, x.Off, x.Len, off, end)
 		}
-		end += x.Len
+		off += x.Len
 		if x.Kind != target.Data {
 			err = l.emit(codec.Chunk{Volume: v.id, Off: x.Off, Len: x.Len, Zero: true})
 		} else {
@@ -65,8 +73,8 @@ func (l *landing) copyVolume(ctx context.Context, v *landVolume) error {
 			return err
 		}
 	}
-	if end != v.size {
-		return fmt.Errorf("%w: extents cover %d of %d bytes", target.ErrOutOfRange, end, v.size)
+	if off != end {
+		return fmt.Errorf("%w: extents end at %d, not %d", target.ErrOutOfRange, off, end)
 	}
 	return nil
 }

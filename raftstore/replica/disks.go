@@ -24,33 +24,62 @@ type follower struct {
 }
 
 // SetDisks tells which disks this node keeps. New ones begin to follow, those that are not listed any more are let go
-// with what they show, and one whose description has changed is let go and begun again. It must be called once, before
-// the first Reconcile, even without disks: nothing is forgotten before, since a disk may need it.
-func (s *Set) SetDisks(specs []DiskSpec) error {
+// with what they show, and one whose description has changed is let go and begun again. It must be called once, even
+// without disks, before anything is forgotten, since a disk may need it. It never blocks: the change is made by a
+// goroutine of the set, in the order of the calls; a description that is not valid is logged and left out.
+func (s *Set) SetDisks(specs []DiskSpec) {
+	s.mu.Lock()
+	s.specs = slices.Clone(specs)
+	s.asked++
+	s.mu.Unlock()
+	select {
+	case s.respecs <- struct{}{}:
+	default:
+	}
+}
+
+// keepDisks makes the changes that SetDisks asks for until the set is closed.
+func (s *Set) keepDisks() {
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.respecs:
+		}
+		s.mu.Lock()
+		specs, asked := s.specs, s.asked
+		s.mu.Unlock()
+		s.changeDisks(specs)
+		s.mu.Lock()
+		s.known, s.changed = true, asked
+		for _, g := range s.groups {
+			g.tell()
+			s.queue.add(g)
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (s *Set) changeDisks(specs []DiskSpec) {
 	wanted := map[ident.UUID]DiskSpec{}
-	var errs []error
 	for _, spec := range specs {
 		if spec.Policy == "" {
 			spec.Policy = disk.Refuse
 		}
 		if err := spec.Valid(); err != nil {
-			errs = append(errs, err)
+			s.opt.Logger.Error("replica: disk is left out", "disk", spec.ID, "place", spec.Place, "err", err)
 			continue
 		}
 		wanted[spec.ID] = spec
 	}
-	errs = append(errs, s.dropDisks(wanted))
+	if err := s.dropDisks(wanted); err != nil {
+		s.opt.Logger.Error("replica: let go of disks", "err", err)
+	}
 	for _, spec := range wanted {
-		errs = append(errs, s.addDisk(spec))
+		if err := s.addDisk(spec); err != nil {
+			s.opt.Logger.Error("replica: disk is left out", "disk", spec.ID, "place", spec.Place, "err", err)
+		}
 	}
-	s.mu.Lock()
-	s.known = true
-	groups := s.groups
-	for _, g := range groups {
-		s.queue.add(g)
-	}
-	s.mu.Unlock()
-	return errors.Join(errs...)
 }
 
 func (s *Set) disksKnown() bool {
@@ -139,9 +168,7 @@ func (f *follower) run(ctx context.Context) {
 		}
 		err := f.d.Follow(ctx, &volume{f: f})
 		f.g.pin(f.d.Spec().ID, f.d)
-		f.g.mu.Lock()
-		f.g.tellLocked()
-		f.g.mu.Unlock()
+		f.g.tell()
 		f.s.queue.add(f.g) // points that the disk needed may be forgotten now
 		again = nil
 		switch {
@@ -212,6 +239,7 @@ func (s *Set) VerifyDisk(ctx context.Context, id ident.UUID) (Report, error) {
 // disksReached reports whether all disks of the group show the point with the number or a later one.
 func (s *Set) disksReached(id ident.GroupID, number uint64) (bool, error) {
 	s.mu.Lock()
+	settled := s.changed == s.asked
 	var list []*follower
 	for _, f := range s.disks {
 		if f.g.id == id {
@@ -219,6 +247,9 @@ func (s *Set) disksReached(id ident.GroupID, number uint64) (bool, error) {
 		}
 	}
 	s.mu.Unlock()
+	if !settled {
+		return false, nil
+	}
 	for _, f := range list {
 		st := f.d.Status()
 		if st.State == disk.Conflict {

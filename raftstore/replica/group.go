@@ -58,12 +58,20 @@ type group struct {
 	news    chan struct{}           // closed and replaced whenever something above changes
 	kept    map[uint64]bool         // numbers to keep, by the last Reconcile; nil: none came yet
 	recheck bool                    // numbers that are not kept may be in the index
+	left    bool                    // the last Reconcile kept nothing: the group is none of this node's
 	drop    []uint64                // numbers to forget as soon as nothing needs them
 	pins    map[ident.UUID][]uint64 // numbers of the points that a disk needs, by disk
 }
 
 func newGroup(s *Set, id ident.GroupID) *group {
 	return &group{s: s, id: id, news: make(chan struct{}), pins: map[ident.UUID][]uint64{}}
+}
+
+// tell wakes all who wait for news.
+func (g *group) tell() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tellLocked()
 }
 
 // tellLocked wakes all who wait for news.
@@ -85,7 +93,7 @@ func (g *group) advance(e Entry) {
 		g.mu.Unlock()
 		return
 	}
-	g.queue = append(g.queue, e)
+	g.queue, g.left = append(g.queue, e), false
 	g.mu.Unlock()
 	g.s.queue.add(g)
 }
@@ -128,7 +136,7 @@ func (g *group) step() (more bool) {
 	g.mu.Unlock()
 	p, err := g.s.ingest(g.s.ctx, e, base)
 	if err == nil {
-		return g.ingested(p)
+		return g.ingested(e, p)
 	}
 	if g.s.ctx.Err() == nil {
 		g.failed(e, err)
@@ -137,18 +145,21 @@ func (g *group) step() (more bool) {
 }
 
 // ingested makes p the newest point; nil says that it was there already.
-func (g *group) ingested(p *held) (more bool) {
+func (g *group) ingested(e Entry, p *held) (more bool) {
 	g.mu.Lock()
 	if p != nil {
 		g.newest = p
+		g.recheck = g.recheck || g.left
 	}
-	g.queue = g.queue[1:]
+	if len(g.queue) > 0 && g.queue[0].Number == e.Number {
+		g.queue = g.queue[1:]
+	}
 	if len(g.queue) == 0 {
 		g.queue = nil
 	}
 	g.err, g.wait = nil, 0
 	g.tellLocked()
-	more = len(g.queue) > 0
+	more = len(g.queue) > 0 || g.left
 	g.mu.Unlock()
 	if p != nil {
 		g.s.wakeDisks(g.id)

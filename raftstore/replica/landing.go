@@ -157,6 +157,9 @@ func (l *landing) emit(c codec.Chunk) error {
 	if err := target.CheckRange(c.Off, c.Len, v.size); err != nil {
 		return fmt.Errorf("point %v: chunk of volume %s: %w", l.point, c.Volume, err)
 	}
+	if c.Unchanged {
+		return nil
+	}
 	v.touched.add(c.Off, c.Len)
 	if c.Zero {
 		return l.zero(v, c)

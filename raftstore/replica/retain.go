@@ -9,7 +9,8 @@ import (
 
 // Reconcile tells which points of the group are kept, by number ascending: at start, after SetDisks, and whenever points
 // were deleted. Newer entries that are not taken in yet are taken in; points that are not kept are forgotten by a worker,
-// except the newest one and those that a disk of this node needs.
+// except the newest one and those that a disk of this node needs. Without any kept point the group is none of this
+// node's any more: what is queued is dropped, and the newest point goes too.
 func (s *Set) Reconcile(id ident.GroupID, kept []Entry) {
 	g, err := s.group(id)
 	if err != nil {
@@ -22,6 +23,10 @@ func (s *Set) Reconcile(id ident.GroupID, kept []Entry) {
 	}
 	g.mu.Lock()
 	g.kept, g.recheck = numbers, true
+	if g.left = len(kept) == 0; g.left {
+		g.queue, g.err = nil, nil
+		g.tellLocked()
+	}
 	g.mu.Unlock()
 	for _, e := range kept {
 		g.advance(e)
@@ -46,7 +51,7 @@ func (s *Set) Forget(id ident.GroupID, numbers ...uint64) {
 func (g *group) needed(number uint64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.newest == nil || number >= g.newest.Number {
+	if !g.left && (g.newest == nil || number >= g.newest.Number) {
 		return true
 	}
 	for _, pins := range g.pins {
@@ -110,8 +115,14 @@ func (g *group) forget(numbers []uint64) error {
 }
 
 func (g *group) forgetOne(number uint64) error {
-	err := g.s.index.Forget(g.id, number, func() { g.forgets.Add(1) })
-	if err != nil && !isNoPoint(err) {
+	g.mu.Lock()
+	newest := g.newest != nil && g.newest.Number == number
+	forget := g.s.index.Forget
+	if newest {
+		forget, g.newest = g.s.index.ForgetLast, nil
+	}
+	g.mu.Unlock()
+	if err := forget(g.id, number, func() { g.forgets.Add(1) }); err != nil && !isNoPoint(err) {
 		return err
 	}
 	return nil

@@ -22,11 +22,15 @@ type Set struct {
 	queue  scheduler
 	wg     sync.WaitGroup
 
-	mu     sync.Mutex
-	groups map[ident.GroupID]*group
-	disks  map[ident.UUID]*follower
-	known  bool // SetDisks was called: points that disks need can be told from others
-	closed bool
+	mu             sync.Mutex
+	groups         map[ident.GroupID]*group
+	disks          map[ident.UUID]*follower
+	specs          []DiskSpec // by the last SetDisks
+	asked, changed int        // calls of SetDisks, and how many of them are carried out
+	known          bool       // the disks of a SetDisks were looked at: points that they need can be told from others
+	closed         bool
+
+	respecs chan struct{} // holds one: specs has changed
 }
 
 // Open opens the node's store below opt.Dir, which it creates if absent. Every point that was ingested is offered at
@@ -36,7 +40,8 @@ func Open(opt Options) (*Set, error) {
 	if opt.Dir == "" || opt.Packs == nil {
 		return nil, errors.New("replica: no folder or no pack store given")
 	}
-	s := &Set{opt: opt, groups: map[ident.GroupID]*group{}, disks: map[ident.UUID]*follower{}}
+	s := &Set{opt: opt, groups: map[ident.GroupID]*group{}, disks: map[ident.UUID]*follower{},
+		respecs: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.openStores(); err != nil {
 		s.cancel()
@@ -47,6 +52,7 @@ func Open(opt Options) (*Set, error) {
 		return nil, errors.Join(fmt.Errorf("replica: %w", err), s.closeStores())
 	}
 	s.startWorkers()
+	s.wg.Go(s.keepDisks)
 	return s, nil
 }
 
