@@ -83,6 +83,7 @@ type decoder struct {
 	base     []byte
 	after    []byte
 	sources  []sourceRange
+	made     results
 }
 
 // decoded is a chunk of the segment that is being decoded; its leaf blocks begin at at in old and new.
@@ -292,8 +293,9 @@ func (d *decoder) dataChunk(c Chunk, t token) (used uint64, err error) {
 	d.new = append(d.new, d.old[at:]...)
 	d.chunks = append(d.chunks, decoded{c, at})
 	out := d.new[at+int(c.Off-lo):][:c.Len]
+	stream := d.made.total - lo
 	for pos := int64(0); ; {
-		if err := d.apply(t, out[pos:], c.Off+pos); err != nil {
+		if err := d.apply(t, out[pos:], c.Off+pos, stream); err != nil {
 			return 0, err
 		}
 		pos += int64(t.lit + t.copy)
@@ -305,14 +307,16 @@ func (d *decoder) dataChunk(c Chunk, t token) (used uint64, err error) {
 			return 0, err
 		}
 	}
+	d.made.add(d.new[at:])
 	for i := int64(0); i < hull; i += blockSize {
 		d.pair(lo+i, leaf.Of(d.old[at+int(i):][:blockSize]), leaf.Of(d.new[at+int(i):][:blockSize]))
 	}
 	return used, nil
 }
 
-// apply writes what token t says to the beginning of out, which holds old content and lies at off.
-func (d *decoder) apply(t token, out []byte, off int64) error {
+// apply writes what token t says to the beginning of out, which holds old content and lies at off, and at off + stream
+// in the stream of results.
+func (d *decoder) apply(t token, out []byte, off, stream int64) error {
 	lit, err := d.frame.literal(t)
 	if err != nil {
 		return err
@@ -329,6 +333,13 @@ func (d *decoder) apply(t token, out []byte, off int64) error {
 	p, err := d.frame.source(t, d.volume)
 	if err != nil {
 		return err
+	}
+	if p.volume == made {
+		src := off + stream + p.disp
+		if !d.made.holds(src, int64(t.copy)) {
+			return corrupt("copy of %d bytes of the stream of results at %d, which has %d", t.copy, src, d.made.total)
+		}
+		return d.made.ReadAt(out, src)
 	}
 	src := off + p.disp
 	if p.volume >= len(d.table) || src < 0 || src > MaxOffset {

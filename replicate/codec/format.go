@@ -12,6 +12,7 @@ const (
 	MaxColumnBytes  = 16 << 20 // all columns of a frame together, decompressed
 	MaxSegmentBytes = 1 << 20  // leaf blocks that the data chunks of a segment touch
 	MaxSegmentZero  = 64 << 20 // leaf blocks that the zero chunks of a segment touch
+	MaxRepeat       = 16 << 20 // leaf blocks made last in an epoch that can be copied again
 	MaxVolumes      = 1 << 16  // volumes that one epoch names
 	MaxOffset       = 1 << 56  // end of the last chunk of any volume
 	digestBytes     = 8
@@ -50,7 +51,8 @@ const (
 	opPage  = 6 // new displacement, leaf blocks, as a difference from the last
 	opOther = 7 // another volume: its number and the address
 	opZero  = 8 // zeroes
-	numOps  = 9
+	opMade  = 9 // what this epoch made before
+	numOps  = 10
 )
 
 // The rest of the control byte.
@@ -69,11 +71,14 @@ const (
 )
 
 // place is where displaced copies come from: an address in the old content of a volume is the target's address plus
-// disp.
+// disp. For what this epoch made, both addresses are positions in the stream of results.
 type place struct {
-	volume int // number in the epoch's volume table
+	volume int // number in the epoch's volume table, or made
 	disp   int64
 }
+
+// made stands in a place for the stream of results.
+const made = -1
 
 // recent is the last three places, the latest first. It starts over with each frame.
 type recent [3]place

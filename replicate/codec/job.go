@@ -173,6 +173,7 @@ func (j *job) window(i, pass int, off int64, n int) error {
 	if pass == passData {
 		joinRuns(j.blocks)
 	}
+	w.blocks = j.blocks
 	j.tally(i, off)
 	for from := 0; from < len(j.blocks); {
 		to := from + 1

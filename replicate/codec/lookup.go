@@ -43,7 +43,7 @@ func (m *matcher) try(w *window, x anchor, loc uint32, a, b, than int) (match, e
 		return match{}, nil
 	}
 	c := m.trial
-	c.aim(place{number, 0}, view)
+	c.aim(place{number, 0}, view, w.off)
 	old, err := c.ahead(off)
 	if err != nil {
 		return match{}, m.sourceError(c.from, off, err)

@@ -10,7 +10,7 @@ import (
 const (
 	minSelf     = 8        // copy from the same address
 	minZeroRun  = 32       // zeroes within a chunk
-	minRecent   = 12       // copy from a recent place
+	minRecent   = 8        // copy from a recent place
 	minNew      = 40       // copy from a new place, as a whole
 	minGain     = 24       // copy from a new place, bytes of it that the same address does not hold
 	solidMatch  = 32       // a shorter match may give way to one that the index finds
@@ -24,6 +24,7 @@ type window struct {
 	volume   int // its number
 	off      int64
 	old, new []byte
+	blocks   []block
 }
 
 // sources knows the volumes that content can be copied from.
@@ -36,6 +37,9 @@ type sources interface {
 type matcher struct {
 	index   *index // nil: only the same address and recent places
 	volumes sources
+	made    *results
+	repeats repeats
+	stream  int64 // position in made of the window's first byte, were it all in the chunk
 	recents [3]*cursor
 	trial   *cursor // of the location that is being tried
 	spare   *cursor // of the best location so far
@@ -44,7 +48,7 @@ type matcher struct {
 }
 
 func newMatcher() *matcher {
-	m := &matcher{trial: &cursor{}, spare: &cursor{}}
+	m := &matcher{trial: &cursor{}, spare: &cursor{}, made: &results{}}
 	for i := range m.recents {
 		m.recents[i] = &cursor{}
 	}
@@ -54,21 +58,32 @@ func newMatcher() *matcher {
 // start forgets what another epoch left.
 func (m *matcher) start(x *index, volumes sources) {
 	m.index, m.volumes = x, volumes
+	m.made.reset()
+	m.repeats.reset()
 	for _, c := range m.recents {
-		c.aim(place{}, nil)
+		c.aim(place{}, nil, 0)
 	}
 }
 
 // cover returns copies for the chunk [a, b) of w, sorted and not overlapping. They are valid until the next call.
 func (m *matcher) cover(w *window, a, b int) ([]match, error) {
-	m.out = m.out[:0]
-	m.anchors.start(a)
-	for _, c := range m.recents {
-		c.good = a
-	}
+	m.begin(w, a)
 	solid := a // content before it is in a match that is not to be improved
+	seen := -1 // the last leaf block that was looked for in the stream of results
 	for p := a; p+8 <= b; {
-		stop := b - 7
+		if k := p / blockSize; k > seen {
+			seen = k
+			best, err := m.again(w, p, b)
+			if err != nil {
+				return nil, err
+			}
+			if best.n > 0 {
+				p, solid = m.accept(best), best.at+best.n
+				m.anchors.skip(solid)
+				continue
+			}
+		}
+		stop := min(b-7, (seen+1)*blockSize)
 		if m.index != nil {
 			if p-solid < lookupAfter {
 				stop = min(stop, solid+lookupAfter)
@@ -103,7 +118,48 @@ func (m *matcher) cover(w *window, a, b int) ([]match, error) {
 			m.anchors.skip(solid)
 		}
 	}
+	m.end(w, a, b)
 	return m.out, nil
+}
+
+// begin prepares for a chunk of w that begins at a.
+func (m *matcher) begin(w *window, a int) {
+	m.out = m.out[:0]
+	m.anchors.start(a)
+	m.stream = m.made.total - blockFloor(int64(a))
+	for _, c := range m.recents {
+		if c.good, c.base = a, w.off; c.from.volume == made {
+			c.aimMade(c.from, m.made, m.stream)
+		}
+	}
+}
+
+// end adds the leaf blocks of the chunk [a, b) to the stream of results.
+func (m *matcher) end(w *window, a, b int) {
+	for k := a / blockSize; k*blockSize < b; k++ {
+		if l := w.blocks[k].after; l != 0 {
+			m.repeats.add(l, m.stream+int64(k*blockSize))
+		}
+		m.made.add(w.new[k*blockSize : (k+1)*blockSize])
+	}
+}
+
+// again returns a match from p on if this epoch made the leaf block at p before.
+func (m *matcher) again(w *window, p, b int) (match, error) {
+	k := p / blockSize
+	at, ok := m.repeats.find(w.blocks[k].after)
+	if !ok || !m.made.holds(at, blockSize) {
+		return match{}, nil
+	}
+	from := place{made, at - m.stream - int64(k*blockSize)}
+	c := m.spare
+	c.aimMade(from, m.made, m.stream)
+	n, err := c.extend(w.new[p:b], c.addr(p))
+	x := match{at: p, n: n, op: opNear, from: from}
+	if err != nil || n < minNew || !gains(w, x) {
+		return match{}, err
+	}
+	return x, nil
 }
 
 // scan returns the first position from p on, before stop, at which here may find something.
@@ -137,7 +193,7 @@ func (m *matcher) scanRecent(w *window, p, stop int) int {
 			if c.view == nil || p-c.good > recentReach {
 				continue
 			}
-			at := w.off + int64(p) + c.from.disp - c.lo
+			at := c.addr(p) - c.lo
 			if at < 0 || at+8 > int64(c.n) || load64(c.buf[:], int(at)) == x {
 				return p
 			}
@@ -177,7 +233,7 @@ func (m *matcher) here(w *window, p, b int) (best match, err error) {
 
 // recentAt is how many bytes from p on, which begin with word, the place of c holds.
 func (m *matcher) recentAt(w *window, c *cursor, p, b int, word uint64) (int, error) {
-	addr := w.off + int64(p) + c.from.disp
+	addr := c.addr(p)
 	old, err := c.ahead(addr)
 	if err != nil {
 		return 0, m.sourceError(c.from, addr, err)

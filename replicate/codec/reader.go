@@ -109,6 +109,11 @@ func (r *frameReader) source(t token, volume int) (place, error) {
 	if err != nil {
 		return p, err
 	}
+	if t.op == opMade {
+		p = place{made, -int64(min(u, MaxOffset))}
+		r.recent.push(p)
+		return p, nil
+	}
 	p.disp = unzigzag(u)
 	if t.op == opPage {
 		p.disp *= blockSize

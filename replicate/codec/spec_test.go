@@ -22,7 +22,7 @@ func TestSpecification(t *testing.T) {
 		"pack.MaxBytes": pack.MaxBytes, "pack.HeaderBytes": pack.HeaderBytes, "pack.FrameHeadBytes": pack.FrameHeadBytes,
 		"pack.Version": pack.Version, "pack.Wire": int64(pack.Wire), "pack.Store": int64(pack.Store),
 		"pack.AlgSHA256": pack.AlgSHA256, "codec.FrameType": FrameType, "codec.MaxColumnBytes": MaxColumnBytes,
-		"codec.MaxSegmentBytes": MaxSegmentBytes, "codec.MaxSegmentZero": MaxSegmentZero, "codec.MaxVolumes": MaxVolumes,
+		"codec.MaxSegmentBytes": MaxSegmentBytes, "codec.MaxSegmentZero": MaxSegmentZero, "codec.MaxVolumes": MaxVolumes, "codec.MaxRepeat": MaxRepeat,
 		"codec.MaxOffset": MaxOffset,
 	} {
 		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(name) + "` \\| (\\d+) \\|$").FindStringSubmatch(spec)

@@ -192,6 +192,9 @@ func (w *frameWriter) copy(begin uint8, lit []byte, raw bool, m *match) {
 		diff -= w.recent[0].disp
 	}
 	switch {
+	case m.from.volume == made:
+		w.cols.uvarint(colSources, uint64(-m.from.disp))
+		w.token(opMade, begin, lit, raw, int64(m.n))
 	case m.from.volume != w.volume:
 		w.cols.uvarint(colSources, uint64(m.from.volume))
 		w.cols.uvarint(colSources, zigzag(m.from.disp))
