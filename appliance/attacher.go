@@ -96,7 +96,7 @@ func (a *attacher) settle(d config.Disk, err error) (ok bool) {
 	}
 	a.mu.missing = append(a.mu.missing, first)
 	if a.mu.last == nil || a.mu.last.Error() != err.Error() {
-		a.gateway.system.event("warning", "disk.waiting", fmt.Sprintf("disk %s of volume %s is not attached yet: %v", d.Place, d.Volume, err), nil)
+		a.gateway.system.event("warning", "disk.waiting", fmt.Sprintf("disk %s of volume %s is not attached yet: %v", d.Place, d.Volume, err))
 	}
 	a.mu.last = err
 	return false

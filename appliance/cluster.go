@@ -144,7 +144,7 @@ func (s *System) RemoveNode(ctx context.Context, name string) (api.Cluster, erro
 	if _, err := c.calls.Remove(call, &rpc.RemoveRequest{Name: name}); err != nil {
 		return api.Cluster{}, clusterError(err)
 	}
-	s.event("warning", "node.removed", "node "+name+" was removed from the cluster", nil)
+	s.event("warning", "node.removed", "node "+name+" was removed from the cluster")
 	return s.Cluster(ctx)
 }
 

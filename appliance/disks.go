@@ -100,7 +100,7 @@ func (s *System) AddDisk(ctx context.Context, in api.DiskAdd) (api.Disk, error) 
 	if err != nil {
 		return api.Disk{}, err
 	}
-	s.event("info", "disk.added", fmt.Sprintf("disk %s %s follows volume %s", d.Kind, d.Place, d.Volume), nil)
+	s.event("info", "disk.added", fmt.Sprintf("disk %s %s follows volume %s", d.Kind, d.Place, d.Volume))
 	disks, err := s.Disks(ctx)
 	if err != nil {
 		return api.Disk{}, err
@@ -180,6 +180,6 @@ func (s *System) DetachDisk(ctx context.Context, id string) error {
 	if _, err := c.calls.RemoveDisk(ctx, &rpc.RemoveDiskRequest{Id: u[:]}); err != nil {
 		return clusterError(err)
 	}
-	s.event("info", "disk.detached", "disk "+id+" does not follow any more", nil)
+	s.event("info", "disk.detached", "disk "+id+" does not follow any more")
 	return nil
 }

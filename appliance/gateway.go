@@ -86,12 +86,12 @@ func (g *gateway) openVolumes() error {
 		switch {
 		case err == nil && have.Size() != int64(v.Size):
 			g.system.event("warning", "volume.size", fmt.Sprintf("volume %s has %d bytes, %d are configured: it is opened as it is (weir volume resize grows it)",
-				v.Name, have.Size(), int64(v.Size)), nil)
+				v.Name, have.Size(), int64(v.Size)))
 		case errors.Is(err, intercept.ErrNotFound):
 			if _, err := g.group.CreateVolume(intercept.VolumeSpec{Name: v.Name, Size: int64(v.Size), BlockSize: v.BlockSize}); err != nil {
 				return fmt.Errorf("volume %s: %w", v.Name, err)
 			}
-			g.system.event("info", "volume.created", fmt.Sprintf("volume %s of %s", v.Name, v.Size), nil)
+			g.system.event("info", "volume.created", fmt.Sprintf("volume %s of %s", v.Name, v.Size))
 		case err != nil:
 			return fmt.Errorf("volume %s: %w", v.Name, err)
 		}
@@ -123,7 +123,7 @@ func (g *gateway) startShipper(l *certs.Loaded, file gatewayFile) error {
 	go func() {
 		defer close(joined)
 		if err := g.shipper.Run(ctx); err != nil {
-			s.event("error", "replication.stopped", "replication has stopped: "+err.Error(), nil)
+			s.event("error", "replication.stopped", "replication has stopped: "+err.Error())
 		}
 	}()
 	s.closing.add("shipper", func() error {
@@ -167,7 +167,7 @@ func (s *System) CreateVolume(_ context.Context, in api.VolumeCreate) (api.Volum
 	if err != nil {
 		return api.Volume{}, volumeError(err)
 	}
-	s.event("info", "volume.created", fmt.Sprintf("volume %s of %s", in.Name, config.Size(in.Size)), nil)
+	s.event("info", "volume.created", fmt.Sprintf("volume %s of %s", in.Name, config.Size(in.Size)))
 	return s.describe(v), nil
 }
 
@@ -186,7 +186,7 @@ func (s *System) ResizeVolume(_ context.Context, name string, size int64) (api.V
 	if err := v.Resize(size); err != nil {
 		return api.Volume{}, volumeError(err)
 	}
-	s.event("info", "volume.resized", fmt.Sprintf("volume %s has %s now", name, config.Size(size)), nil)
+	s.event("info", "volume.resized", fmt.Sprintf("volume %s has %s now", name, config.Size(size)))
 	return s.describe(v), nil
 }
 
@@ -210,7 +210,7 @@ func (s *System) DeleteVolume(_ context.Context, name string) error {
 	if err := g.group.DeleteVolume(v.Name()); err != nil {
 		return volumeError(err)
 	}
-	s.event("info", "volume.deleted", "volume "+v.Name(), nil)
+	s.event("info", "volume.deleted", "volume "+v.Name())
 	return nil
 }
 

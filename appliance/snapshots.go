@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -114,7 +115,7 @@ func (s *System) CreateSnapshot(ctx context.Context, group, name string) (api.Sn
 	if err != nil {
 		return api.Snapshot{}, err
 	}
-	s.event("info", "snapshot.created", fmt.Sprintf("point %s at %d", name, p.GetPoint().GetEnd()), nil)
+	s.event("info", "snapshot.created", fmt.Sprintf("point %s at %d", name, p.GetPoint().GetEnd()))
 	return describeSnapshot(groupName, p, false), nil
 }
 
@@ -149,9 +150,24 @@ func (s *System) DeleteSnapshot(ctx context.Context, group, point string) error 
 	if err != nil {
 		return err
 	}
-	if _, err := c.calls.DeletePoints(ctx, &rpc.DeletePointsRequest{Points: []*rpc.Point{p.GetPoint()}}); err != nil {
+	if err := dropPoint(ctx, c.calls, p); err != nil {
 		return clusterError(err)
 	}
-	s.event("info", "snapshot.deleted", fmt.Sprintf("point %s at %d", point, p.GetPoint().GetEnd()), nil)
+	s.event("info", "snapshot.deleted", fmt.Sprintf("point %s at %d", point, p.GetPoint().GetEnd()))
 	return nil
+}
+
+// dropPoint takes a point's name away and deletes it. A named point that is still the head, or that a disk shows, stays
+// without its name until the retention rule drops it.
+func dropPoint(ctx context.Context, calls rpc.ProviderClient, p *rpc.PointInfo) error {
+	if p.GetName() != "" {
+		if _, err := calls.NamePoint(ctx, &rpc.NamePointRequest{Point: p.GetPoint()}); err != nil {
+			return err
+		}
+	}
+	_, err := calls.DeletePoints(ctx, &rpc.DeletePointsRequest{Points: []*rpc.Point{p.GetPoint()}})
+	if errors.Is(err, rpc.ErrInUse) && p.GetName() != "" {
+		return nil
+	}
+	return err
 }

@@ -208,7 +208,7 @@ func (s *System) open(token string) error {
 		run.Withdraw()
 		return nil
 	})
-	s.event("info", "system.ready", fmt.Sprintf("weir %s is ready", s.role), nil)
+	s.event("info", "system.ready", fmt.Sprintf("weir %s is ready", s.role))
 	return nil
 }
 
@@ -238,10 +238,10 @@ func (s *System) setPhase(p string) {
 }
 
 // event tells operators, in the journal and in the log.
-func (s *System) event(level, kind, text string, fields map[string]string) {
-	s.journal.Publish(api.Event{Level: level, Kind: kind, Text: text, Fields: fields})
+func (s *System) event(level, kind, text string) {
+	s.journal.Publish(api.Event{Level: level, Kind: kind, Text: text})
 	at := map[string]slog.Level{"info": slog.LevelInfo, "warning": slog.LevelWarn, "error": slog.LevelError}[level]
-	s.log.Log(context.Background(), at, text, "event", kind, "fields", fields)
+	s.log.Log(context.Background(), at, text, "event", kind)
 }
 
 // fail ends the role: a part is gone without which it can not go on.

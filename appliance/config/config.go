@@ -204,7 +204,7 @@ func (c *Config) CheckUp() error {
 // CheckGateway looks at a gateway.
 func (c *Config) CheckGateway() error {
 	if len(c.Providers) == 0 {
-		return errors.New("a gateway needs --providers HOST:PORT,...")
+		return errors.New("a gateway needs --providers, HOST:PORT of one provider node or more")
 	}
 	return c.check()
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -124,16 +125,23 @@ func usageArgs(c *cobra.Command) {
 			return nil
 		}
 	}
-	if c.HasSubCommands() && c.RunE == nil && c.HasParent() {
-		c.Args = nil
-		c.RunE = func(c *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return c.Help()
-			}
-			return api.Advise(fmt.Errorf("%w: %s has no command %q", errUsage, c.CommandPath(), args[0]), "see: %s --help", c.CommandPath())
-		}
+	if c.HasSubCommands() && c.RunE == nil {
+		c.Args, c.RunE = cobra.ArbitraryArgs, unknownCommand
 	}
 	for _, sub := range c.Commands() {
 		usageArgs(sub)
 	}
+}
+
+// unknownCommand is the body of a command that only has commands below it.
+func unknownCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	err := fmt.Errorf("%w: %s has no command %q", errUsage, c.CommandPath(), args[0])
+	c.SuggestionsMinimumDistance = 2
+	if like := c.SuggestionsFor(args[0]); len(like) > 0 {
+		return api.Advise(err, "did you mean: %s %s", c.CommandPath(), strings.Join(like, ", "))
+	}
+	return api.Advise(err, "see: %s --help", c.CommandPath())
 }

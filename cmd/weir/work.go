@@ -113,7 +113,9 @@ func showExplanation(p *printer, e api.Explanation) {
 	}
 	for _, x := range e.Epochs {
 		p.line("\nepoch that ends at %d %s: hosts wrote %s, packs %s", x.Point.End, x.Name, size(x.HostBytes), size(x.WireBytes))
-		showChunks(p, x.Chunks)
+		if len(x.Chunks) > 0 {
+			showChunks(p, x.Chunks)
+		}
 	}
 	if len(e.Chunks) > 0 {
 		p.line("\nsince the start:")
