@@ -83,6 +83,7 @@ func (c *conn) serve() {
 		c.loggedIn.Store(true)
 		c.srv.opt.Logger.Info("iscsi session begins", "initiator", c.id.initiator, "target", c.info.IQN,
 			"peer", c.nc.RemoteAddr().String())
+		c.wg.Add(1) // until finishReading, whoever that will be
 		c.read(0)
 	} else {
 		c.end(err)
@@ -138,6 +139,7 @@ func (c *conn) finishReading(err error) {
 	}
 	c.end(err)
 	c.out.flush()
+	c.wg.Done()
 }
 
 // end drops every command that is not with the device. err is the reason why the connection ends.
