@@ -149,7 +149,7 @@ func (s *Set) addDisk(spec DiskSpec) error {
 	s.mu.Unlock()
 	_ = d.Open() // what is wrong with it stands in its status, and Follow tries again
 	g.pin(spec.ID, d)
-	f.wake <- struct{}{}
+	f.nudge() // a new point may have done so already
 	go f.run(ctx)
 	return nil
 }
@@ -192,10 +192,15 @@ func (s *Set) wakeDisks(id ident.GroupID) {
 		if f.g.id != id {
 			continue
 		}
-		select {
-		case f.wake <- struct{}{}:
-		default:
-		}
+		f.nudge()
+	}
+}
+
+// nudge has the follower look for a newer point; it never blocks.
+func (f *follower) nudge() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
 	}
 }
 
