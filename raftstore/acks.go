@@ -2,8 +2,10 @@ package raftstore
 
 import (
 	"math/bits"
+	"slices"
 	"sync"
 
+	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/raftstore/meta"
 	"github.com/weirstor/weir/replicate/pack"
 )
@@ -69,23 +71,31 @@ func (c *ackCache) forget(refs []pack.Ref) {
 // tally is who holds which of a commit's packs.
 type tally struct {
 	nodes []meta.Node // the group's replicas
-	freed uint64      // the State's; older acknowledgements do not count
+	floor []uint64    // per pack: older acknowledgements do not count
 	acks  []meta.Ack  // one per node; Freed is the oldest of its acknowledgements
 	masks []uint64    // per pack, bit i: nodes[i] holds it
 }
 
-func newTally(place placement, packs int) *tally {
-	t := &tally{nodes: place.nodes, freed: place.freed, masks: make([]uint64, packs)}
+// newTally returns the empty tally of packs that are to be on a group's replicas.
+func newTally(s *meta.State, group ident.GroupID, refs []pack.Ref) (*tally, error) {
+	place, err := place(s, group)
+	if err != nil {
+		return nil, err
+	}
+	t := &tally{nodes: place.nodes, floor: make([]uint64, len(refs)), masks: make([]uint64, len(refs))}
+	for i, r := range refs {
+		t.floor[i] = s.AckFloor(r.ID)
+	}
 	for _, n := range place.nodes {
 		t.acks = append(t.acks, meta.Ack{Node: n.ID, Freed: 1<<64 - 1})
 	}
-	return t
+	return t, nil
 }
 
 // count enters what acks say of pack i.
 func (t *tally) count(i int, acks ackList) {
 	for _, a := range acks {
-		if a.Freed < t.freed {
+		if a.Freed < t.floor[i] {
 			continue
 		}
 		for j, n := range t.nodes {
@@ -106,6 +116,14 @@ func (t *tally) missing() []int {
 		}
 	}
 	return l
+}
+
+// floorMax is what a node must have carried out so that its answer counts for every pack.
+func (t *tally) floorMax() uint64 {
+	if len(t.floor) == 0 {
+		return 0
+	}
+	return slices.Max(t.floor)
 }
 
 // compact returns one mask when it holds for all packs.

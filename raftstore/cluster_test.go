@@ -43,6 +43,7 @@ type testCluster struct {
 	dir   string
 	nodes map[string]*Node
 	addrs map[string]string
+	real  bool // nodes take points in really
 }
 
 func newTestCluster(t testing.TB) *testCluster {
@@ -55,7 +56,19 @@ func newTestCluster(t testing.TB) *testCluster {
 // startCluster starts nodes n1 … and waits until all are members.
 func startCluster(t testing.TB, n int) *testCluster {
 	t.Helper()
+	return newTestCluster(t).startNodes(n)
+}
+
+// startRealCluster is startCluster with nodes that take points in, decoded and verified.
+func startRealCluster(t testing.TB, n int) *testCluster {
+	t.Helper()
 	c := newTestCluster(t)
+	c.real = true
+	return c.startNodes(n)
+}
+
+func (c *testCluster) startNodes(n int) *testCluster {
+	c.t.Helper()
 	for i := 1; i <= n; i++ {
 		c.start(fmt.Sprintf("n%d", i))
 	}
@@ -78,6 +91,9 @@ func (c *testCluster) options(name string) Options {
 	opt := Options{
 		Name: name, DataDir: filepath.Join(c.dir, name), TLS: c.ca.issue(roleNode, name),
 		Logger: testLogger(c.t), copies: openFakeCopies,
+	}
+	if c.real {
+		opt.copies = nil
 	}
 	if c.addrs[name] == "" && len(c.addrs) == 0 {
 		opt.Bootstrap = true

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,7 +21,8 @@ type removal struct {
 	// gate is held for reading from before a pack is stored, or looked up, until done has been read for the
 	// acknowledgement; and for writing while packs are deleted and done moves on.
 	gate sync.RWMutex
-	done uint64 // log index; durable
+	done uint64        // log index; durable
+	news chan struct{} // closed when done moves on
 
 	mu     sync.Mutex
 	queue  []deletion
@@ -38,7 +40,7 @@ type deletion struct {
 const deletionsPerGate = 64
 
 func openRemoval(path string, store packStore, log *slog.Logger) (*removal, error) {
-	r := &removal{store: store, path: path, log: log, wake: make(chan struct{}, 1)}
+	r := &removal{store: store, path: path, log: log, wake: make(chan struct{}, 1), news: make(chan struct{})}
 	b, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -120,6 +122,8 @@ func (r *removal) carryOut(queue []deletion) {
 	}
 	r.gate.Lock()
 	r.done = last
+	close(r.news)
+	r.news = make(chan struct{})
 	r.gate.Unlock()
 }
 
@@ -140,13 +144,23 @@ func (r *removal) put(id pack.ID, b []byte) (freed uint64, err error) {
 	return r.done, r.store.Put(id, b)
 }
 
-// has tells which packs are here, and the index for their acknowledgement.
-func (r *removal) has(ids []pack.ID) (have []bool, freed uint64) {
+// has tells which packs are here once deletions up to atLeast were carried out, and the index for the acknowledgement.
+func (r *removal) has(ctx context.Context, ids []pack.ID, atLeast uint64) (have []bool, freed uint64, err error) {
 	r.gate.RLock()
+	for r.done < atLeast {
+		news := r.news
+		r.gate.RUnlock()
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return nil, 0, fmt.Errorf("deletions up to log index %d are not carried out: %w", atLeast, ctx.Err())
+		}
+		r.gate.RLock()
+	}
 	defer r.gate.RUnlock()
 	have = make([]bool, len(ids))
 	for i, id := range ids {
 		have[i] = r.store.Has(id)
 	}
-	return have, r.done
+	return have, r.done, nil
 }

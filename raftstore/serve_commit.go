@@ -79,16 +79,15 @@ func (s *server) putInline(ctx context.Context, p placement, c *replicate.Commit
 // commit gathers the acknowledgements of c's packs and has it agreed on.
 func (s *server) commit(ctx context.Context, term uint64, c *replicate.Commit, data []byte) (meta.Entry, error) {
 	for round := 1; ; round++ {
-		p, err := try(s.fsm, func(st *meta.State) (placement, error) { return place(st, c.Group) })
+		t, err := try(s.fsm, func(st *meta.State) (*tally, error) { return newTally(st, c.Group, c.Packs) })
 		if err != nil {
 			return meta.Entry{}, err
 		}
-		t := newTally(p, len(c.Packs))
 		for i, ref := range c.Packs {
 			t.count(i, s.acks.get(ref.ID))
 		}
 		if len(t.missing()) > 0 {
-			s.ask(ctx, p, c.Packs, t)
+			s.ask(ctx, c.Packs, t)
 		}
 		if missing := t.missing(); len(missing) > 0 {
 			return meta.Entry{}, fmt.Errorf("%w: %d of %d packs, first is %s", rpc.ErrMissing, len(missing), len(c.Packs), c.Packs[missing[0]].ID)

@@ -30,10 +30,7 @@ const (
 )
 
 // placement is where a group lives.
-type placement struct {
-	nodes []meta.Node
-	freed uint64
-}
+type placement struct{ nodes []meta.Node }
 
 // place returns the placement of a group.
 func place(s *meta.State, group ident.GroupID) (placement, error) {
@@ -41,7 +38,7 @@ func place(s *meta.State, group ident.GroupID) (placement, error) {
 	if err != nil {
 		return placement{}, err
 	}
-	p := placement{freed: s.Freed()}
+	p := placement{}
 	for _, name := range g.Replicas {
 		if n, ok := s.Node(name); ok {
 			p.nodes = append(p.nodes, n)
@@ -248,7 +245,7 @@ func (n *Node) fetchFrom(ctx context.Context, from meta.Node, group ident.GroupI
 }
 
 // Has implements peer.PeerServer.
-func (s *server) Has(_ context.Context, r *peer.HasRequest) (*peer.HasReply, error) {
+func (s *server) Has(ctx context.Context, r *peer.HasRequest) (*peer.HasReply, error) {
 	if len(r.GetPacks()) > packsPerAsk {
 		return nil, fmt.Errorf("%w: %d packs asked for at once, at most %d", rpc.ErrBadRequest, len(r.GetPacks()), packsPerAsk)
 	}
@@ -260,13 +257,13 @@ func (s *server) Has(_ context.Context, r *peer.HasRequest) (*peer.HasReply, err
 		}
 		ids[i] = id
 	}
-	have, freed := s.removal.has(ids)
-	return &peer.HasReply{Have: have, Freed: freed}, nil
+	have, freed, err := s.removal.has(ctx, ids, r.GetFreed())
+	return &peer.HasReply{Have: have, Freed: freed}, err
 }
 
-// ask finds out which of a placement's nodes hold the packs, and enters it in t. It returns as soon as each pack is
+// ask finds out which replicas hold the packs that t misses, and enters it in t. It returns as soon as each pack is
 // known to be on a quorum, or all nodes have answered or failed.
-func (n *Node) ask(ctx context.Context, p placement, refs []pack.Ref, t *tally) {
+func (n *Node) ask(ctx context.Context, refs []pack.Ref, t *tally) {
 	type answer struct {
 		node  meta.Node
 		have  []bool
@@ -276,16 +273,16 @@ func (n *Node) ask(ctx context.Context, p placement, refs []pack.Ref, t *tally) 
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	want := t.missing()
-	answers := make(chan answer, len(p.nodes))
-	for _, node := range p.nodes {
+	answers := make(chan answer, len(t.nodes))
+	for _, node := range t.nodes {
 		n.wg.Add(1)
 		go func() {
 			defer n.wg.Done()
-			have, freed, err := n.askNode(ctx, node, refs, want)
+			have, freed, err := n.askNode(ctx, node, refs, want, t.floorMax())
 			answers <- answer{node, have, freed, err}
 		}()
 	}
-	for range p.nodes {
+	for range t.nodes {
 		a := <-answers
 		if a.err != nil {
 			n.log.Debug("asking for packs", "at", a.node.Name, "err", a.err)
@@ -302,7 +299,8 @@ func (n *Node) ask(ctx context.Context, p placement, refs []pack.Ref, t *tally) 
 	}
 }
 
-func (n *Node) askNode(ctx context.Context, node meta.Node, refs []pack.Ref, want []int) (have []bool, freed uint64, err error) {
+// askNode asks one node for the packs of refs that want lists, once it has carried out deletions up to floor.
+func (n *Node) askNode(ctx context.Context, node meta.Node, refs []pack.Ref, want []int, floor uint64) (have []bool, freed uint64, err error) {
 	freed = 1<<64 - 1
 	for part := range slices.Chunk(want, packsPerAsk) {
 		ids := make([]pack.ID, len(part))
@@ -314,10 +312,12 @@ func (n *Node) askNode(ctx context.Context, node meta.Node, refs []pack.Ref, wan
 		var got []bool
 		var at uint64
 		if node.ID == n.ID() {
-			got, at = n.removal.has(ids)
+			if got, at, err = n.removal.has(ctx, ids, floor); err != nil {
+				return nil, 0, err
+			}
 		} else {
 			r, err := call(ctx, n.peers, node.Address, func(ctx context.Context, cc grpc.ClientConnInterface) (*peer.HasReply, error) {
-				return peer.NewPeerClient(cc).Has(ctx, &peer.HasRequest{Packs: raw})
+				return peer.NewPeerClient(cc).Has(ctx, &peer.HasRequest{Packs: raw, Freed: floor})
 			})
 			if err != nil {
 				return nil, 0, err
@@ -348,12 +348,14 @@ func (s *server) HavePacks(ctx context.Context, r *rpc.HavePacksRequest) (*rpc.H
 		}
 		refs[i].Size = m.GetSize()
 	}
-	p, err := s.placeFor(ctx, group, r.GetTerm())
+	if _, err := s.placeFor(ctx, group, r.GetTerm()); err != nil {
+		return nil, err
+	}
+	t, err := try(s.fsm, func(st *meta.State) (*tally, error) { return newTally(st, group, refs) })
 	if err != nil {
 		return nil, err
 	}
-	t := newTally(p, len(refs))
-	s.ask(ctx, p, refs, t)
+	s.ask(ctx, refs, t)
 	reply := &rpc.HavePacksReply{}
 	for _, i := range t.missing() {
 		reply.Missing = append(reply.Missing, uint32(i))

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/weirstor/weir/replicate"
+	"github.com/weirstor/weir/replicate/pack"
 	"github.com/weirstor/weir/replicate/rpc"
 )
 
@@ -53,7 +55,7 @@ func (m *Commit) apply(s *State, _ uint64) Result {
 		return Result{Err: err, Point: e, Repeat: repeat}
 	}
 	g := s.groups[m.Group]
-	if err := s.acknowledged(g, len(c.Packs), m.Acks, m.Masks); err != nil {
+	if err := s.acknowledged(g, c.Packs, m.Acks, m.Masks); err != nil {
 		return Result{Err: err}
 	}
 	for _, p := range c.Packs {
@@ -86,36 +88,45 @@ func (g *group) append(c *replicate.Commit, data string) Entry {
 	return e
 }
 
-// acknowledged checks that each of n packs is on a quorum of the group's replicas.
-func (s *State) acknowledged(g *group, n int, acks []Ack, masks []uint64) error {
-	if n == 0 {
+// acknowledged checks that each pack is on a quorum of the group's replicas.
+func (s *State) acknowledged(g *group, packs []pack.Ref, acks []Ack, masks []uint64) error {
+	if len(packs) == 0 {
 		return nil
 	}
-	if len(acks) > 64 || (len(masks) != 1 && len(masks) != n) {
-		return fmt.Errorf("%w: %d acknowledgements, %d masks for %d packs", rpc.ErrBadRequest, len(acks), len(masks), n)
+	if len(acks) > 64 || (len(masks) != 1 && len(masks) != len(packs)) {
+		return fmt.Errorf("%w: %d acknowledgements, %d masks for %d packs", rpc.ErrBadRequest, len(acks), len(masks), len(packs))
 	}
-	valid, old := uint64(0), uint64(0)
-	seen := make(map[string]bool, len(acks))
-	for i, a := range acks {
-		for _, name := range g.replicas {
-			if s.nodes[name].ID == a.Node && a.Node != "" && !seen[a.Node] {
-				seen[a.Node] = true
-				if a.Freed >= s.freed {
-					valid |= 1 << i
-				}
-				old |= 1 << i
+	counted := s.counted(g, acks)
+	want := Quorum(len(g.replicas))
+	for i, p := range packs {
+		mask, floor := masks[min(i, len(masks)-1)]&counted, s.AckFloor(p.ID)
+		held, old := 0, 0
+		for m := mask; m != 0; m &= m - 1 {
+			if acks[bits.TrailingZeros64(m)].Freed >= floor {
+				held++
+			} else {
+				old++
 			}
 		}
-	}
-	want := Quorum(len(g.replicas))
-	for _, m := range masks {
-		if bits.OnesCount64(m&valid) >= want {
-			continue
+		switch {
+		case held >= want:
+		case held+old >= want:
+			return fmt.Errorf("%w: pack %s", ErrOldAcks, p.ID)
+		default:
+			return fmt.Errorf("%w: %s: %d of %d replicas acknowledged, %d must", rpc.ErrMissing, p.ID, held, len(g.replicas), want)
 		}
-		if bits.OnesCount64(m&old) >= want {
-			return ErrOldAcks
-		}
-		return fmt.Errorf("%w: %d of %d replicas acknowledged, %d must", rpc.ErrMissing, bits.OnesCount64(m&valid), len(g.replicas), want)
 	}
 	return nil
+}
+
+// counted is the mask of the acknowledgements that come from replicas of the group, one of each.
+func (s *State) counted(g *group, acks []Ack) uint64 {
+	var mask uint64
+	for _, name := range g.replicas {
+		id := s.nodes[name].ID
+		if i := slices.IndexFunc(acks, func(a Ack) bool { return a.Node == id }); i >= 0 && id != "" {
+			mask |= 1 << i
+		}
+	}
+	return mask
 }

@@ -71,7 +71,7 @@ func (s *State) codeCluster(c *coder) {
 	c.fixed(s.cluster.UUID[:])
 	c.uint32(&s.replicas)
 	c.uint32(&s.keepLast)
-	c.uvarint(&s.freed)
+	s.deletions.code(c)
 }
 
 func (g *group) code(c *coder) {

@@ -24,8 +24,8 @@ type State struct {
 	// packs counts, per wire pack, how many points that are not released reference it.
 	// Invariant: no entry is 0.
 	packs map[pack.ID]uint32
-	// freed is the log index of the last command that deleted packs. Acknowledgements that are older are not trusted.
-	freed uint64
+	// deletions is which packs were deleted last, and when. Acknowledgements from before are not trusted.
+	deletions deletions
 }
 
 // Node is a member of the cluster.
@@ -89,6 +89,8 @@ func New() *State {
 		groups: make(map[ident.GroupID]*group),
 		disks:  make(map[ident.UUID]Disk),
 		packs:  make(map[pack.ID]uint32),
+
+		deletions: deletions{at: make(map[pack.ID]uint64)},
 	}
 }
 
@@ -100,9 +102,7 @@ func (s *State) Apply(index uint64, b []byte) Result {
 		return Result{Err: err}
 	}
 	r := cmd.apply(s, index)
-	if len(r.Freed) > 0 {
-		s.freed = index
-	}
+	s.deletions.note(index, r.Freed)
 	return r
 }
 
@@ -112,6 +112,7 @@ func (s *State) Clone() *State {
 	c.nodes = cloneMap(s.nodes)
 	c.disks = cloneMap(s.disks)
 	c.packs = cloneMap(s.packs)
+	c.deletions = s.deletions.clone()
 	c.groups = make(map[ident.GroupID]*group, len(s.groups))
 	for id, g := range s.groups {
 		c.groups[id] = g.clone()
@@ -129,9 +130,6 @@ func cloneMap[K comparable, V any](m map[K]V) map[K]V {
 
 // Cluster returns the cluster's ID, zero while it is not founded.
 func (s *State) Cluster() ident.ClusterID { return s.cluster }
-
-// Freed returns the log index of the last command that deleted packs.
-func (s *State) Freed() uint64 { return s.freed }
 
 // Referenced reports whether a point that is not released needs the pack.
 func (s *State) Referenced(id pack.ID) bool { return s.packs[id] > 0 }

@@ -25,7 +25,8 @@ const (
 
 type HasRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Packs         [][]byte               `protobuf:"bytes,1,rep,name=packs,proto3" json:"packs,omitempty"` // IDs
+	Packs         [][]byte               `protobuf:"bytes,1,rep,name=packs,proto3" json:"packs,omitempty"`  // IDs
+	Freed         uint64                 `protobuf:"varint,2,opt,name=freed,proto3" json:"freed,omitempty"` // answer once deletions up to this log index were carried out
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -65,6 +66,13 @@ func (x *HasRequest) GetPacks() [][]byte {
 		return x.Packs
 	}
 	return nil
+}
+
+func (x *HasRequest) GetFreed() uint64 {
+	if x != nil {
+		return x.Freed
+	}
+	return 0
 }
 
 type HasReply struct {
@@ -288,10 +296,11 @@ var File_peer_proto protoreflect.FileDescriptor
 const file_peer_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"peer.proto\x12\aweir.v1\"\"\n" +
+	"peer.proto\x12\aweir.v1\"8\n" +
 	"\n" +
 	"HasRequest\x12\x14\n" +
-	"\x05packs\x18\x01 \x03(\fR\x05packs\"4\n" +
+	"\x05packs\x18\x01 \x03(\fR\x05packs\x12\x14\n" +
+	"\x05freed\x18\x02 \x01(\x04R\x05freed\"4\n" +
 	"\bHasReply\x12\x12\n" +
 	"\x04have\x18\x01 \x03(\bR\x04have\x12\x14\n" +
 	"\x05freed\x18\x02 \x01(\x04R\x05freed\"\x0f\n" +
