@@ -7,10 +7,11 @@ import (
 )
 
 const (
-	replyRoom = 64      // bytes of headers in a reply with data; a reply without data that needs more grows its buffer
-	warmStep  = 1 << 20 // bytes that CACHE reads at once
-	holeMin   = 4096    // shorter holes are sent as zeroes
-	holesFrom = 64 << 10
+	replyRoom  = 64       // bytes of headers in a reply with data; a reply without data that needs more grows its buffer
+	warmStep   = 1 << 20  // bytes that CACHE reads at once
+	holeMin    = 4096     // shorter holes are sent as zeroes
+	holesFrom  = 64 << 10 // bytes from which on a READ asks for holes
+	denseAfter = 16
 )
 
 // replySize is the most bytes that the reply to r takes if there is no error. Holes make the reply to a READ smaller:
@@ -96,7 +97,7 @@ func (c *conn) read(b []byte, r *request) []byte {
 	if r.n == 0 {
 		return c.style.appendDone(b, r)
 	}
-	if c.style != simple && r.n >= holesFrom && r.flags&cmdFlagDF == 0 {
+	if c.style != simple && r.n >= holesFrom && r.flags&cmdFlagDF == 0 && c.mayBeSparse() {
 		if out, ok := c.readSparse(b, r); ok {
 			return out
 		}
@@ -124,8 +125,10 @@ func (c *conn) readChunk(b []byte, r *request, off uint64, n int, flags uint16) 
 func (c *conn) readSparse(b []byte, r *request) ([]byte, bool) {
 	runs, err := c.dev.Extents(int64(r.off), int64(r.n))
 	if err != nil || !anyHole(runs) {
+		c.dense.Add(1)
 		return b, false
 	}
+	c.dense.Store(0)
 	start := len(b)
 	off, end := r.off, r.off+r.n
 	for off < end {
@@ -144,6 +147,12 @@ func (c *conn) readSparse(b []byte, r *request) ([]byte, bool) {
 		off += n
 	}
 	return b, true
+}
+
+// mayBeSparse says whether it is worth to ask the device for holes. After denseAfter reads in a row that had none, only
+// one in denseAfter asks.
+func (c *conn) mayBeSparse() bool {
+	return c.dense.Load() < denseAfter || c.dense.Add(1)%denseAfter == 0
 }
 
 func isHole(e target.Extent) bool { return e.Kind != target.Data && e.Len >= holeMin }

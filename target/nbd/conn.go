@@ -41,7 +41,8 @@ type conn struct {
 	workers int            // started; only the leader touches it
 	others  sync.WaitGroup // workers and the leaders after the first
 
-	out outbox
+	dense atomic.Int64 // large reads in a row that found no hole
+	out   outbox
 
 	broken struct {
 		sync.Mutex
@@ -137,9 +138,10 @@ func (c *conn) ended(l *lane, err error) {
 func (c *conn) receive(l *lane) error {
 	l.makeRoom()
 	for {
-		n, err := c.tr.Read(l.in[l.end:])
+		n, err := c.tr.Read(l.in[l.end:min(len(l.in), l.end+receiveBytes)])
 		if n > 0 {
 			l.end += n
+			l.unpark()
 			return c.checkStall(l)
 		}
 		if !isTick(err) {
@@ -147,6 +149,9 @@ func (c *conn) receive(l *lane) error {
 		}
 		if err := c.checkStall(l); err != nil {
 			return err
+		}
+		if !l.big {
+			l.park()
 		}
 	}
 }

@@ -147,5 +147,7 @@ func (c *conn) leaveLane(l *lane) {
 	if l.lost {
 		c.budget.release(laneBytes)
 	}
-	lanes.Put(l)
+	if l.arena != nil {
+		arenas.Put(l.arena)
+	}
 }

@@ -171,7 +171,7 @@ func (h *handshake) list(data []byte) error {
 		return h.refuse(optList, repErrInvalid, "list takes no data")
 	}
 	for _, e := range h.exports.List() {
-		if checkText(e.Name) != nil {
+		if _, err := h.authorize(e); err != nil || checkText(e.Name) != nil {
 			continue
 		}
 		b := binary.BigEndian.AppendUint32(nil, uint32(len(e.Name)))

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/weirstor/weir/target"
@@ -299,3 +300,44 @@ func TestContextsBelongToAnExport(t *testing.T) {
 	c.form = structured
 	c.mustCall(eINVAL, cmdBlockStatus, 0, 0, 4096, nil)
 }
+
+func TestAuthorize(t *testing.T) {
+	_, addr := twoExports(t, Options{Authorize: func(p Peer, e ExportInfo) (Access, error) {
+		if p.Addr == nil || p.TLS != nil || e.Name == "b" {
+			return Access{}, fmt.Errorf("%v may not use %s", p.Addr, e.Name)
+		}
+		return Access{ReadOnly: true}, nil
+	}})
+	c := dial(t, addr, clientFixedNewstyle)
+	if list := c.mustOption(optList, nil, repAck); len(list) != 2 {
+		t.Errorf("%d replies, want one export and the end", len(list))
+	}
+	c.mustOption(optInfo, infoData("b"), repErrPolicy)
+	c.mustOption(optGo, infoData("b"), repErrPolicy)
+	c.begin("a", simple)
+	c.mustCall(ePERM, cmdWrite, 0, 0, 512, make([]byte, 512))
+}
+
+// TestGrowth: a connection keeps the size that it was told; the next one sees the new size.
+func TestGrowth(t *testing.T) {
+	e := shelf{"v": newProbe(1<<20, 512)}
+	dev := &growing{probe: newProbe(2<<20, 512)}
+	dev.size.Store(1 << 20)
+	e["v"] = dev
+	_, addr := startServer(t, e, Options{})
+	before := attach(t, addr, "v", simple)
+	dev.size.Store(2 << 20)
+	before.mustCall(eNOSPC, cmdWrite, 0, 1<<20, 512, make([]byte, 512))
+	after := attach(t, addr, "v", simple)
+	after.mustWrite(1<<20, make([]byte, 512))
+	if before.size != 1<<20 || after.size != 2<<20 {
+		t.Errorf("sizes %d and %d", before.size, after.size)
+	}
+}
+
+type growing struct {
+	*probe
+	size atomic.Int64
+}
+
+func (g *growing) Size() int64 { return g.size.Load() }

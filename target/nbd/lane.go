@@ -9,14 +9,17 @@ import (
 )
 
 const (
-	windowBytes = 1<<20 + 64<<10 // receive window: a write of 1 MiB, its header, and requests beside it
-	outBytes    = 256 << 10      // replies of one pass, with the data of small reads
-	laneBytes   = windowBytes + outBytes
-	passMost    = 512 // requests of one kind that are served in one pass
+	windowBytes  = 1<<20 + 64<<10 // receive window: a write of 1 MiB, its header, and requests beside it
+	receiveBytes = 256 << 10      // taken at once, so that what is served next is still in the processor's cache
+	parkedBytes  = 4 << 10        // receive window of an idle connection
+	outBytes     = 256 << 10      // replies of one pass, with the data of small reads
+	laneBytes    = windowBytes + outBytes
+	passMost     = 512 // requests of one kind that are served in one pass
 )
 
 // lane is what a leader works with. It is used by one goroutine, but for rest, which the monitor can claim.
 type lane struct {
+	*arena          // what in and out are slices of; nil while the connection is idle
 	in       []byte // receive window
 	pos, end int    // in[pos:end] has arrived and is not parsed
 	out      []byte // replies that are not sent
@@ -56,22 +59,39 @@ func (w *writes) reset() {
 	w.ops, w.reqs = w.ops[:0], w.reqs[:0]
 }
 
-var lanes = sync.Pool{New: func() any {
-	return &lane{in: make([]byte, windowBytes), out: make([]byte, 0, outBytes+headroom)}
-}}
+// arena is what a lane needs while its connection is not idle.
+type arena struct {
+	window  [windowBytes]byte
+	replies [outBytes + headroom]byte
+}
+
+var arenas = sync.Pool{New: func() any { return new(arena) }}
 
 func newLane() *lane {
-	l := lanes.Get().(*lane)
-	l.clear()
+	l := &lane{}
+	l.unpark()
 	return l
 }
 
-func (l *lane) clear() {
-	in, out, rest := l.in, l.out[:0], l.rest[:0]
-	plain, sync := l.plain, l.sync
-	plain.reset()
-	sync.reset()
-	*l = lane{in: in, out: out, rest: rest, plain: plain, sync: sync}
+// park gives the memory of an idle lane back.
+func (l *lane) park() {
+	if l.arena == nil || l.pos < l.end || l.pending() || len(l.out) > 0 {
+		return
+	}
+	arenas.Put(l.arena)
+	l.arena, l.in, l.out = nil, make([]byte, parkedBytes), nil
+	l.pos, l.end = 0, 0
+}
+
+// unpark takes memory, and moves what has arrived there.
+func (l *lane) unpark() {
+	if l.arena != nil {
+		return
+	}
+	l.arena = arenas.Get().(*arena)
+	l.end = copy(l.window[:], l.in[l.pos:l.end])
+	l.pos = 0
+	l.in, l.out = l.window[:], l.replies[:0]
 }
 
 // pending reports whether there is anything to execute.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 )
 
@@ -35,12 +36,26 @@ func (m TLSMode) String() string {
 	return fmt.Sprintf("TLSMode(%d)", uint8(m))
 }
 
+// Peer is a client that asks for an export.
+type Peer struct {
+	Addr net.Addr
+	TLS  *tls.ConnectionState // nil without TLS
+}
+
+// Access is what a client may do with an export.
+type Access struct {
+	ReadOnly bool
+}
+
 // Options are the knobs of a Server. The zero value of each field stands for its default.
 type Options struct {
 	Logger *slog.Logger // default: discards
 
 	TLS     *tls.Config // needed for TLSAllow and TLSRequire; set ClientAuth there to demand client certificates
 	TLSMode TLSMode
+
+	// Authorize, if set, is asked before a client may list, inspect or attach an export. An error refuses it.
+	Authorize func(Peer, ExportInfo) (Access, error)
 
 	HandshakeTimeout time.Duration // for the whole handshake, TLS included; default 30 s
 	StallTimeout     time.Duration // for the rest of a request, and for replies to be taken; default 60 s

@@ -1,6 +1,7 @@
 package nbd
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -27,15 +28,33 @@ func (h *handshake) open(name string) (*terms, error) {
 	if err != nil {
 		return nil, err
 	}
+	access, err := h.authorize(info)
+	if err != nil {
+		release(dev)
+		return nil, err
+	}
 	size, block := dev.Size(), dev.BlockSize()
 	if size < 0 || block < 1 || block > 64<<10 || block&(block-1) != 0 {
 		release(dev)
 		return nil, fmt.Errorf("export %q has size %d and block size %d", name, size, block)
 	}
 	return &terms{
-		export: info, dev: dev, size: uint64(size), block: uint32(block), readOnly: dev.ReadOnly(),
+		export: info, dev: dev, size: uint64(size), block: uint32(block), readOnly: access.ReadOnly || dev.ReadOnly(),
 		style: h.style, tls: h.tls,
 	}, nil
+}
+
+// authorize asks whether this client may use the export.
+func (h *handshake) authorize(e ExportInfo) (Access, error) {
+	if h.opt.Authorize == nil {
+		return Access{}, nil
+	}
+	p := Peer{Addr: h.conn.RemoteAddr()}
+	if c, ok := h.conn.(*tls.Conn); ok {
+		state := c.ConnectionState()
+		p.TLS = &state
+	}
+	return h.opt.Authorize(p, e)
 }
 
 // flags are the transmission flags. CAN_MULTI_CONN is true because every connection to an export calls the same
