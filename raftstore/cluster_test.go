@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -302,6 +303,7 @@ type fakeCopies struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	panics atomic.Bool
 
 	mu       sync.Mutex
 	verified map[ident.GroupID]ident.Point
@@ -383,6 +385,9 @@ func (f *fakeCopies) Forget(ident.GroupID, ...uint64) {}
 func (f *fakeCopies) SetDisks([]replica.DiskSpec) {}
 
 func (f *fakeCopies) Point(p ident.Point) (reader, error) {
+	if f.panics.Load() {
+		panic("asked for")
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.verified[p.Group] != p {
