@@ -107,6 +107,9 @@ func (r *raw) login(volume string, extra ...string) []wire.Pair {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	header, _ := wire.Lookup(answer, "HeaderDigest")
+	content, _ := wire.Lookup(answer, "DataDigest")
+	r.rd.HeaderDigest, r.rd.DataDigest = header == "CRC32C", content == "CRC32C"
 	r.command([]byte{0: 0}, 0, 0, nil) // takes the unit attention
 	r.receive()
 	return answer
