@@ -22,6 +22,8 @@ import (
 	"github.com/weirstor/weir/replicate/rpc"
 	"github.com/weirstor/weir/target"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,6 +47,9 @@ type testCluster struct {
 	nodes map[string]*Node
 	addrs map[string]string
 	real  bool // nodes take points in really
+
+	mu     sync.Mutex
+	faults map[string]func(step) error // by node
 }
 
 func newTestCluster(t testing.TB) *testCluster {
@@ -92,6 +97,15 @@ func (c *testCluster) options(name string) Options {
 	opt := Options{
 		Name: name, DataDir: filepath.Join(c.dir, name), TLS: c.ca.issue(roleNode, name),
 		Logger: testLogger(c.t), copies: openFakeCopies,
+		fault: func(s step) error {
+			c.mu.Lock()
+			f := c.faults[name]
+			c.mu.Unlock()
+			if f == nil {
+				return nil
+			}
+			return f(s)
+		},
 	}
 	if c.real {
 		opt.copies = nil
@@ -146,6 +160,28 @@ func (c *testCluster) close() {
 		}()
 	}
 	wg.Wait()
+}
+
+// arm makes a node die at a step: the call there is not answered, and died is closed so that the test stops the node.
+func (c *testCluster) arm(name string, at step) (died chan struct{}) {
+	died = make(chan struct{})
+	var once sync.Once
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.faults = map[string]func(step) error{name: func(s step) error {
+		if s != at {
+			return nil
+		}
+		once.Do(func() { close(died) })
+		return status.Error(codes.Unavailable, "the node dies here")
+	}}
+	return died
+}
+
+func (c *testCluster) disarm() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.faults = nil
 }
 
 // leader waits for a leader and returns its name.

@@ -39,7 +39,21 @@ type Options struct {
 	Logger *slog.Logger // default: discard
 
 	copies func(*Node) (copies, error) // opens the node's copy of groups; tests replace it
+	fault  func(step) error            // called at each step of a commit; tests make it fail
 }
+
+// step is a place in the course of a commit where a node may die.
+type step string
+
+const (
+	stepReceived  step = "commit received"
+	stepStored    step = "forwarded pack stored"
+	stepPut       step = "packs put"
+	stepCounted   step = "acknowledgements counted"
+	stepCommitted step = "committed, not answered"
+)
+
+func noFault(step) error { return nil }
 
 var errOptions = errors.New("node options")
 
@@ -62,6 +76,9 @@ func (o *Options) complete() error {
 		o.KeepLast = DefaultKeepLast
 	case o.KeepLast < 0:
 		o.KeepLast = 0
+	}
+	if o.fault == nil {
+		o.fault = noFault
 	}
 	if o.copies == nil {
 		o.copies = openCopies

@@ -26,6 +26,9 @@ func (s *server) Commit(ctx context.Context, r *rpc.CommitRequest) (*rpc.CommitR
 	if err := s.requireLeader(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.opt.fault(stepReceived); err != nil {
+		return nil, err
+	}
 	var made meta.Entry
 	var repeat bool
 	var p placement
@@ -41,10 +44,16 @@ func (s *server) Commit(ctx context.Context, r *rpc.CommitRequest) (*rpc.CommitR
 		if err := s.putInline(ctx, p, c, r); err != nil {
 			return nil, err
 		}
+		if err := s.opt.fault(stepPut); err != nil {
+			return nil, err
+		}
 		if made, err = s.commit(ctx, r.GetTerm(), c, r.GetCommit()); err != nil {
 			return nil, err
 		}
 		s.acks.forget(c.Packs)
+	}
+	if err := s.opt.fault(stepCommitted); err != nil {
+		return nil, err
 	}
 	return &rpc.CommitReply{Point: rpc.FromPoint(made.Point), Number: made.Number}, nil
 }
@@ -91,6 +100,9 @@ func (s *server) commit(ctx context.Context, term uint64, c *replicate.Commit, d
 		}
 		if missing := t.missing(); len(missing) > 0 {
 			return meta.Entry{}, fmt.Errorf("%w: %d of %d packs, first is %s", rpc.ErrMissing, len(missing), len(c.Packs), c.Packs[missing[0]].ID)
+		}
+		if err := s.opt.fault(stepCounted); err != nil {
+			return meta.Entry{}, err
 		}
 		r, err := s.propose(&meta.Commit{Group: c.Group, Term: term, Data: data, Acks: t.acks, Masks: t.compact()})
 		if errors.Is(err, meta.ErrOldAcks) && round < acksRounds {

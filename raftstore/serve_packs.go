@@ -78,6 +78,9 @@ func (s *server) PutPack(ctx context.Context, r *rpc.PutPackRequest) (*rpc.PutPa
 			return nil, err
 		}
 		freed, err := s.removal.put(r.ID, r.Data)
+		if err == nil {
+			err = s.opt.fault(stepStored)
+		}
 		if err != nil {
 			return nil, err
 		}
