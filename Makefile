@@ -34,7 +34,7 @@ unit: ## the tests of the rooms, with the race detector
 	$(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v -e /tests/system -e /tests/lint)
 
 system: build ## the tests of the whole: foreign clients, real kernels, crashes, a cluster
-	WEIR_REQUIRE_TOOLS=$(shell test "$$(id -u)" = 0 && echo 1) \
+	WEIR_BINARY=$(CURDIR)/bin/weir WEIR_REQUIRE_TOOLS=$(shell test "$$(id -u)" = 0 && echo 1) \
 	$(GO) test -count=1 -v -timeout 25m ./tests/system -rounds=$(ROUNDS) -cluster-rounds=$(CLUSTER_ROUNDS)
 
 test: packages ## install what is missing, then lint and all tests
@@ -43,13 +43,13 @@ test: packages ## install what is missing, then lint and all tests
 	$(MAKE) system
 
 bench: build ## measure beside nbdkit and qemu-nbd, and count the bytes on the wire
-	$(GO) run ./tests/bench -seconds $(BENCH_SECONDS) -out docs/benchmarks.md cells wire
+	WEIR_BINARY=$(CURDIR)/bin/weir $(GO) run ./tests/bench -seconds $(BENCH_SECONDS) -out docs/benchmarks.md cells wire
 
 wire: build ## only count the bytes on the wire, step by step
-	$(GO) run ./tests/bench wire
+	WEIR_BINARY=$(CURDIR)/bin/weir $(GO) run ./tests/bench wire
 
 soak: build ## the crash and cluster tests with many rounds
-	WEIR_REQUIRE_TOOLS=1 $(GO) test -count=1 -v -timeout 12h ./tests/system -run 'Crash|Cluster' \
+	WEIR_BINARY=$(CURDIR)/bin/weir WEIR_REQUIRE_TOOLS=1 $(GO) test -count=1 -v -timeout 12h ./tests/system -run 'Crash|Cluster' \
 		-rounds=$(SOAK_ROUNDS) -cluster-rounds=$(SOAK_ROUNDS)
 
 clean: ## remove what was built
