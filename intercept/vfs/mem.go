@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -82,13 +83,7 @@ func (m *Mem) AfterPowerLoss() *Mem {
 	defer m.mu.Unlock()
 	m.off = true
 	n := NewMem(m.rng.Uint64())
-	clones := make(map[*memNode]*memNode)
-	clone := func(f *memNode) *memNode {
-		if clones[f] == nil {
-			clones[f] = f.afterLoss(m.rng)
-		}
-		return clones[f]
-	}
+	clone := cloner(func(f *memNode) *memNode { return f.afterLoss(m.rng) })
 	for name, f := range m.durable {
 		n.durable[name] = clone(f)
 	}
@@ -106,13 +101,31 @@ func (m *Mem) AfterPowerLoss() *Mem {
 	return n
 }
 
-// AfterKill returns the file system as the next process finds it when only the process died: nothing is lost.
+// cloner returns a function that clones each file once.
+func cloner(clone func(*memNode) *memNode) func(*memNode) *memNode {
+	clones := make(map[*memNode]*memNode)
+	return func(f *memNode) *memNode {
+		if clones[f] == nil {
+			clones[f] = clone(f)
+		}
+		return clones[f]
+	}
+}
+
+// AfterKill returns the file system as the next process finds it when only the process died: nothing is lost. The two
+// share nothing.
 func (m *Mem) AfterKill() *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.off = true
 	n := NewMem(m.rng.Uint64())
-	n.names, n.durable = maps.Clone(m.names), maps.Clone(m.durable)
+	clone := cloner((*memNode).clone)
+	for name, f := range m.names {
+		n.names[name] = clone(f)
+	}
+	for name, f := range m.durable {
+		n.durable[name] = clone(f)
+	}
 	return n
 }
 
@@ -144,6 +157,10 @@ func (f *memNode) afterLoss(rng *rand.Rand) *memNode {
 		}
 	}
 	return &memNode{cache: disk, disk: append([]byte(nil), disk...)}
+}
+
+func (f *memNode) clone() *memNode {
+	return &memNode{cache: bytes.Clone(f.cache), disk: bytes.Clone(f.disk), dirty: maps.Clone(f.dirty)}
 }
 
 // copySector copies sector s of src to dst as far as dst goes.

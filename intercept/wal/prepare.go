@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	readyWanted = 2       // segments made ready ahead of need
+	readyWanted = 3       // segments made ready ahead of need
 	zeroStep    = 1 << 20 // bytes
 )
 
@@ -48,7 +48,6 @@ func (l *Log) clearNoSpace() bool {
 func (l *Log) prepareOne() bool {
 	l.mu.Lock()
 	wanted := len(l.mu.ready) < readyWanted
-	urgent := len(l.mu.ready) == 0
 	if !wanted || l.exhaustedLocked() {
 		l.mu.Unlock()
 		return false
@@ -65,7 +64,7 @@ func (l *Log) prepareOne() bool {
 	number := l.mu.lastNumber
 	l.mu.Unlock()
 
-	s, err := l.makeReady(f, number, !urgent)
+	s, err := l.makeReady(f, number)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer l.changedLocked()
@@ -81,11 +80,10 @@ func (l *Log) prepareOne() bool {
 	return false
 }
 
-// makeReady turns f into segment number, with its header on stable storage. zero asks for a new file to be written
-// with zeroes first, which makes every later fdatasync of it cheaper.
-func (l *Log) makeReady(f freeFile, number uint64, zero bool) (*segment, error) {
+// makeReady turns f into segment number, with its header on stable storage.
+func (l *Log) makeReady(f freeFile, number uint64) (*segment, error) {
 	if f.file == nil {
-		if err := l.makeFile(&f, zero); err != nil {
+		if err := l.makeFile(&f); err != nil {
 			return nil, err
 		}
 	}
@@ -109,7 +107,7 @@ func (l *Log) makeReady(f freeFile, number uint64, zero bool) (*segment, error) 
 }
 
 // makeFile creates a segment file of full length, its name durable. After an error there is no file.
-func (l *Log) makeFile(f *freeFile, zero bool) (err error) {
+func (l *Log) makeFile(f *freeFile) (err error) {
 	if f.file, err = l.opt.FS.Create(f.name); err != nil {
 		return fmt.Errorf("new segment: %w", err)
 	}
@@ -123,10 +121,8 @@ func (l *Log) makeFile(f *freeFile, zero bool) (err error) {
 	if err := f.file.Allocate(0, l.opt.SegmentBytes); err != nil {
 		return fmt.Errorf("new segment: %w", err)
 	}
-	if zero {
-		if err := writeZeroes(f.file, l.opt.SegmentBytes); err != nil {
-			return fmt.Errorf("new segment: %w", err)
-		}
+	if err := l.writeZeroes(f.file); err != nil {
+		return fmt.Errorf("new segment: %w", err)
 	}
 	if err := f.file.Datasync(); err != nil {
 		return fmt.Errorf("new segment: %w", err)
@@ -137,12 +133,24 @@ func (l *Log) makeFile(f *freeFile, zero bool) (err error) {
 	return nil
 }
 
-func writeZeroes(f vfs.File, n int64) error {
+// writeZeroes writes a new file once with zeroes, which makes every later fdatasync of it cheaper: the disk's blocks
+// need not be marked as written then. It stops as soon as a writer may have to wait for the segment.
+func (l *Log) writeZeroes(f vfs.File) error {
+	n := l.opt.SegmentBytes
 	z := make([]byte, min(n, zeroStep))
-	for off := int64(0); off < n; off += int64(len(z)) {
-		if _, err := f.WriteAt(z[:min(int64(len(z)), n-off)], off); err != nil {
+	for off := int64(0); off < n && !l.wanted(); off += int64(len(z)) {
+		step := min(int64(len(z)), n-off)
+		if _, err := f.WriteAt(z[:step], off); err != nil {
 			return err
 		}
+		f.StartWriteback(off, step)
 	}
 	return nil
+}
+
+// wanted reports whether no segment is ready.
+func (l *Log) wanted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.mu.ready) == 0
 }

@@ -52,7 +52,7 @@ type Recovered struct {
 	Cuts    []Cut // must be durable before Begin
 	Records int64 // read
 	Bytes   int64 // of segments read
-	Dropped int64 // records behind the end that were complete, but not in unbroken order: never acknowledged as durable
+	Dropped int64 // records behind the end, whole or not: none of them was promised to survive
 }
 
 // Create makes the first segment of a new log in opt.Dir. Begin must follow once the owner has made start durable.
@@ -60,7 +60,7 @@ func Create(opt Options) (l *Log, start Start, err error) {
 	l = newLog(opt)
 	l.mu.lastNumber = 1
 	l.mu.files, l.mu.nextName = 1, 1
-	s, err := l.makeReady(freeFile{name: segmentName(opt.Dir, 0)}, 1, false)
+	s, err := l.makeReady(freeFile{name: segmentName(opt.Dir, 0)}, 1)
 	if err != nil {
 		return nil, Start{}, err
 	}
@@ -397,5 +397,5 @@ func (r *recovery) nextSegment() (*segment, error) {
 		l.mu.files++
 	}
 	l.mu.lastNumber++
-	return l.makeReady(f, l.mu.lastNumber, false)
+	return l.makeReady(f, l.mu.lastNumber)
 }
