@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weirstor/weir/admin/api"
@@ -15,6 +16,7 @@ import (
 const (
 	commitPoll = 5 * time.Millisecond // between two looks at the ledger
 	diskTurn   = time.Second          // of waiting for disks, between two looks at their state
+	diskGrace  = 15 * time.Second     // that a disk may be out of reach before waiting for it is given up
 )
 
 // Wait implements admin.Worker.
@@ -97,6 +99,7 @@ func waitError(ctx context.Context, reason string) error {
 // operator is an error.
 func (g *gateway) followed(ctx context.Context, point ident.Point, volume ident.VolumeID, report func(api.Progress)) ([]api.Disk, error) {
 	calls := g.system.cluster.calls
+	var failing time.Time // since when a disk is out of reach; zero: none is
 	for {
 		turn, cancel := context.WithTimeout(ctx, diskTurn)
 		_, err := calls.WaitPoint(turn, &rpc.WaitPointRequest{Point: rpc.FromPoint(point), Disks: true})
@@ -111,7 +114,7 @@ func (g *gateway) followed(ctx context.Context, point ident.Point, volume ident.
 		if err == nil {
 			return disks, nil
 		}
-		if err := refusing(disks); err != nil {
+		if err := refusing(disks, &failing, time.Now()); err != nil {
 			return nil, err
 		}
 		if ctx.Err() != nil {
@@ -132,13 +135,23 @@ func (g *gateway) disksOf(ctx context.Context, volume ident.VolumeID) ([]api.Dis
 	return out, err
 }
 
-// refusing returns why a disk does not follow.
-func refusing(disks []api.Disk) error {
-	for _, d := range disks {
-		if d.State == "conflict" {
-			return api.Advise(fmt.Errorf("%w: disk %s of volume %s: %s", api.ErrConflict, d.Place, d.Volume, d.Error),
-				"weir disk list names the ranges; detach the disk and add it again with --policy resync or overwrite")
-		}
+// refusing returns why a disk will not follow without an operator: it was changed by somebody else, or it has been out of
+// reach since failing, which refusing keeps, for longer than diskGrace.
+func refusing(disks []api.Disk, failing *time.Time, now time.Time) error {
+	failed := slices.IndexFunc(disks, func(d api.Disk) bool { return d.State == "failed" })
+	switch conflict := slices.IndexFunc(disks, func(d api.Disk) bool { return d.State == "conflict" }); {
+	case conflict >= 0:
+		d := disks[conflict]
+		return api.Advise(fmt.Errorf("%w: disk %s of volume %s: %s", api.ErrConflict, d.Place, d.Volume, d.Error),
+			"weir disk list names the ranges; detach the disk and add it again with --policy resync or overwrite")
+	case failed < 0:
+		*failing = time.Time{}
+	case failing.IsZero():
+		*failing = now
+	case now.Sub(*failing) > diskGrace:
+		d := disks[failed]
+		return api.Advise(fmt.Errorf("%w: the write is committed, but disk %s at node %s does not follow: %s", api.ErrUnavailable, d.Place, d.Node, d.Error),
+			"bring the node or the disk back, or weir disk detach %s", d.ID)
 	}
 	return nil
 }

@@ -1,0 +1,273 @@
+package appliance
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirstor/weir/admin/api"
+	"github.com/weirstor/weir/admin/runfile"
+	"github.com/weirstor/weir/appliance/certs"
+	"github.com/weirstor/weir/appliance/config"
+	"github.com/weirstor/weir/target/iscsi"
+	"github.com/weirstor/weir/target/iscsi/initiator"
+	"github.com/weirstor/weir/target/nbd/client"
+)
+
+// testConfig has free ports and no pointer file in the user's cache.
+func testConfig(t *testing.T) config.Config {
+	t.Helper()
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	c := config.Default()
+	c.Data = t.TempDir()
+	c.Admin, c.NBD, c.ISCSI, c.Listen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	c.LogBudget = 256 << 20
+	c.Epoch = config.Duration(100 * time.Millisecond)
+	return c
+}
+
+func start(t *testing.T, role api.Role, c config.Config) *System {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s, err := Start(ctx, role, c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func stop(t *testing.T, s *System) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func dial(t *testing.T, s *System, export string) *client.Client {
+	t.Helper()
+	c, err := client.Dial(s.Addresses().NBD, export)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func quiet(api.Progress) {}
+
+// TestWhole writes through one door, reads through the other, follows with a disk, keeps a point, and starts again.
+func TestWhole(t *testing.T) {
+	c := testConfig(t)
+	disk := filepath.Join(t.TempDir(), "v.img")
+	c.Volumes = []config.Volume{{Name: "v", Size: 8 << 20, BlockSize: 512}}
+	c.Disks = []config.Disk{{Volume: "v", Kind: "raw", Place: disk}}
+	s := start(t, api.RoleAll, c)
+	if h := s.Health(); h.State != api.HealthOK && h.State != api.HealthDegraded {
+		t.Errorf("health after the start: %+v", h)
+	}
+	first := bytes.Repeat([]byte("first..."), 512)
+	second := bytes.Repeat([]byte("second.."), 512)
+	writeAndCheck(t, s, first, disk)
+	if _, err := s.CreateSnapshot(t.Context(), groupName, "one"); err != nil {
+		t.Fatal(err)
+	}
+	writeAndCheck(t, s, second, disk)
+	checkPoint(t, s, first)
+	if v, err := s.Verify(t.Context(), "", quiet); err != nil || !v.Equal || len(v.Disks) != 1 {
+		t.Errorf("verify: %+v, %v", v, err)
+	}
+	if e, err := s.Explain(t.Context(), "v", 0, 0); err != nil || len(e.Epochs) == 0 || len(e.Chunks) == 0 {
+		t.Errorf("explain: %+v, %v", e, err)
+	}
+	stop(t, s)
+	s = start(t, api.RoleAll, c)
+	defer stop(t, s)
+	readBack(t, s, second)
+	checkPoint(t, s, first)
+	if w, err := s.Wait(t.Context(), "v", quiet); err != nil || len(w.Disks) != 1 {
+		t.Errorf("wait after a restart: %+v, %v", w, err)
+	}
+}
+
+// writeAndCheck writes p through NBD, reads it through iSCSI, and waits until the disk has it.
+func writeAndCheck(t *testing.T, s *System, p []byte, disk string) {
+	t.Helper()
+	n := dial(t, s, "v")
+	defer func() { _ = n.Close() }()
+	if err := errors.Join(n.WriteAt(p, 4096, false), n.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	i, err := initiator.Dial(t.Context(), s.Addresses().ISCSI, iscsi.IQN("v"), initiator.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(p))
+	if err := errors.Join(i.ReadAt(got, 4096), i.Logout()); err != nil || !bytes.Equal(got, p) {
+		t.Errorf("iSCSI reads something else: %v", err)
+	}
+	w, err := s.Wait(t.Context(), "v", quiet)
+	if err != nil || len(w.Disks) != 1 {
+		t.Fatalf("wait: %+v, %v", w, err)
+	}
+	b, err := os.ReadFile(disk)
+	if err != nil || len(b) != 8<<20 || !bytes.Equal(b[4096:4096+len(p)], p) {
+		t.Errorf("disk of %d bytes does not hold what was written: %v", len(b), err)
+	}
+}
+
+func readBack(t *testing.T, s *System, want []byte) {
+	t.Helper()
+	n := dial(t, s, "v")
+	defer func() { _ = n.Close() }()
+	got := make([]byte, len(want))
+	if err := n.ReadAt(got, 4096); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("volume holds something else: %v", err)
+	}
+}
+
+// checkPoint reads the named point through both doors; it refuses writes.
+func checkPoint(t *testing.T, s *System, want []byte) {
+	t.Helper()
+	n := dial(t, s, "v@one")
+	defer func() { _ = n.Close() }()
+	got := make([]byte, len(want))
+	if err := n.ReadAt(got, 4096); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("point holds something else: %v", err)
+	}
+	if n.Flags&client.FlagReadOnly == 0 || n.WriteAt(want, 0, false) == nil {
+		t.Error("a point takes writes")
+	}
+	i, err := initiator.Dial(t.Context(), s.Addresses().ISCSI, iscsi.IQN("v@one"), initiator.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(i.ReadAt(got, 4096), i.Logout()); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("point holds something else over iSCSI: %v", err)
+	}
+	if c, err := client.Dial(s.Addresses().NBD, "v@two"); err == nil {
+		t.Error("a point that does not exist is served", c.Close())
+	}
+}
+
+// TestRolesApart runs provider and gateway as two systems that only share certificates and a port.
+func TestRolesApart(t *testing.T) {
+	pki := t.TempDir()
+	a, err := certs.NewAuthority(filepath.Join(pki, "ca"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, role := range map[string]certs.Role{"n1": certs.Node, "g1": certs.Gateway} {
+		if _, err := a.Issue(filepath.Join(pki, name), role, name, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pc := testConfig(t)
+	pc.Certs, pc.Bootstrap = filepath.Join(pki, "n1"), true
+	p := start(t, api.RoleProvider, pc)
+	defer stop(t, p)
+	gc := testConfig(t)
+	gc.Certs, gc.Providers = filepath.Join(pki, "g1"), []string{p.Addresses().Provider}
+	gc.Volumes = []config.Volume{{Name: "v", Size: 1 << 20, BlockSize: 4096}}
+	g := start(t, api.RoleGateway, gc)
+	defer stop(t, g)
+	disk := filepath.Join(t.TempDir(), "v.img")
+	if d, err := g.AddDisk(t.Context(), api.DiskAdd{Volume: "v", Kind: "raw", Place: disk}); err != nil || d.Node != "n1" {
+		t.Fatalf("add disk: %+v, %v", d, err)
+	}
+	if _, err := g.AddDisk(t.Context(), api.DiskAdd{Volume: "v", Kind: "raw", Place: "relative"}); !errors.Is(err, api.ErrInvalid) {
+		t.Errorf("relative path at another machine: %v, want invalid", err)
+	}
+	if w, err := g.Wait(t.Context(), "v", quiet); err != nil || len(w.Disks) != 1 {
+		t.Errorf("wait: %+v, %v", w, err)
+	}
+	if _, err := p.CreateVolume(t.Context(), api.VolumeCreate{Name: "w", Size: 1 << 20}); !errors.Is(err, api.ErrUnsupported) {
+		t.Errorf("volume at a provider: %v, want unsupported", err)
+	}
+	if list, err := p.Snapshots(t.Context(), groupName); err != nil || len(list) == 0 {
+		t.Errorf("points at the provider: %v, %v", list, err)
+	}
+	if cl, err := p.Cluster(t.Context()); err != nil || cl.Leader != "n1" || len(cl.Nodes) != 1 {
+		t.Errorf("cluster: %+v, %v", cl, err)
+	}
+}
+
+// TestDoorsOpenWithoutProvider: a provider that can not be reached keeps no door shut (G10).
+func TestDoorsOpenWithoutProvider(t *testing.T) {
+	pki := t.TempDir()
+	a, err := certs.NewAuthority(filepath.Join(pki, "ca"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Issue(filepath.Join(pki, "g"), certs.Gateway, "g", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	c := testConfig(t)
+	c.Certs, c.Providers = filepath.Join(pki, "g"), []string{"127.0.0.1:1"}
+	c.Volumes = []config.Volume{{Name: "v", Size: 1 << 20, BlockSize: 4096}}
+	c.Disks = []config.Disk{{Volume: "v", Kind: "raw", Place: "/nowhere/v.img"}}
+	s := start(t, api.RoleGateway, c)
+	defer stop(t, s)
+	p := bytes.Repeat([]byte{7}, 4096)
+	n := dial(t, s, "v")
+	defer func() { _ = n.Close() }()
+	if err := errors.Join(n.WriteAt(p, 4096, true), n.Flush()); err != nil {
+		t.Error(err)
+	}
+	readBack(t, s, p)
+	if h := s.Health(); h.State != api.HealthDegraded || h.Action == "" {
+		t.Errorf("health without a provider: %+v, want degraded with advice", h)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := s.Wait(ctx, "v", quiet); !errors.Is(err, api.ErrTimeout) {
+		t.Errorf("wait without a provider: %v, want timeout", err)
+	}
+}
+
+func TestReplicationOff(t *testing.T) {
+	c := testConfig(t)
+	c.Replication = false
+	c.Volumes = []config.Volume{{Name: "v", Size: 1 << 20, BlockSize: 4096}}
+	s := start(t, api.RoleAll, c)
+	defer stop(t, s)
+	if g := s.Status().Groups[0]; g.Replication != "off" {
+		t.Errorf("replication is %q", g.Replication)
+	}
+	if _, err := s.Wait(t.Context(), "v", quiet); !errors.Is(err, api.ErrUnavailable) {
+		t.Errorf("wait: %v, want unavailable", err)
+	}
+}
+
+func TestStartFails(t *testing.T) {
+	c := testConfig(t)
+	running := start(t, api.RoleAll, c)
+	d, err := runfile.InFolder(c.Data)
+	if err != nil || d.Addresses != running.Addresses() || d.Token == "" {
+		t.Errorf("run files: %+v, %v", d, err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	if _, err := Start(t.Context(), api.RoleAll, c, log); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("second system in one folder: %v", err)
+	}
+	taken := testConfig(t)
+	taken.ISCSI = running.Addresses().NBD
+	if _, err := Start(t.Context(), api.RoleAll, taken, log); err == nil || !strings.Contains(err.Error(), "iSCSI door") {
+		t.Errorf("taken port: %v, want the door named", err)
+	}
+	if _, err := runfile.InFolder(taken.Data); !errors.Is(err, runfile.ErrNoDaemon) {
+		t.Errorf("run files after a failed start: %v", err)
+	}
+	stop(t, running)
+	if _, err := runfile.InFolder(c.Data); !errors.Is(err, runfile.ErrNoDaemon) {
+		t.Errorf("run files after the end: %v", err)
+	}
+	if _, err := Start(t.Context(), "king", c, log); !errors.Is(err, api.ErrInvalid) {
+		t.Errorf("unknown role: %v", err)
+	}
+}
