@@ -153,7 +153,7 @@ func TestRandomTraffic(t *testing.T) {
 }
 
 func randomTraffic(t *testing.T, rt *rapid.T, form style) {
-	const slots, slot = 16, 96 << 10
+	const slots, slot = 12, 40 << 10
 	dev := newProbe(slots*slot, 512)
 	s := NewServer(shelf{"v": dev}, Options{})
 	defer s.Close()

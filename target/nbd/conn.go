@@ -36,17 +36,18 @@ type conn struct {
 		lane *lane // of the leader
 	}
 
-	jobs    chan job // to the workers; closed by the last leader
-	idle    atomic.Int32
-	workers int            // started; only the leader touches it
-	others  sync.WaitGroup // workers and the leaders after the first
+	jobs       chan job       // to the workers; closed by the last leader
+	unfinished atomic.Int64   // jobs given to the workers
+	workers    int64          // started; only the leader touches it
+	others     sync.WaitGroup // workers and the leaders after the first
 
 	dense atomic.Int64 // large reads in a row that found no hole
 	out   outbox
 
+	dead   atomic.Bool // nothing can be sent any more
 	broken struct {
 		sync.Mutex
-		err error
+		err error // why
 	}
 
 	stats struct {
@@ -85,6 +86,7 @@ func (c *conn) fail(err error) {
 		c.broken.err = err
 	}
 	c.broken.Unlock()
+	c.dead.Store(true)
 	c.cancel()
 	c.tr.Abort()
 }
@@ -112,6 +114,9 @@ func (c *conn) lead(l *lane) {
 			continue
 		}
 		if l.over {
+			if l.bad != nil {
+				c.fail(l.bad)
+			}
 			break
 		}
 		if err := c.receive(l); err != nil {
@@ -138,7 +143,7 @@ func (c *conn) ended(l *lane, err error) {
 func (c *conn) receive(l *lane) error {
 	l.makeRoom()
 	for {
-		n, err := c.tr.Read(l.in[l.end:min(len(l.in), l.end+receiveBytes)])
+		n, err := c.tr.Read(l.in[l.end:min(len(l.in), l.end+l.appetite())])
 		if n > 0 {
 			l.end += n
 			l.unpark()
@@ -193,7 +198,7 @@ type outbox struct {
 
 // send sends b, which holds whole replies.
 func (c *conn) send(b []byte) {
-	if len(b) == 0 {
+	if len(b) == 0 || c.dead.Load() {
 		return
 	}
 	c.out.sending.Lock()
@@ -222,8 +227,10 @@ func (c *conn) post(v *buffer) {
 	for _, v := range o.taken {
 		o.bufs = append(o.bufs, v.b)
 	}
-	if err := c.tr.WriteAll(o.bufs); err != nil {
-		c.fail(err)
+	if !c.dead.Load() {
+		if err := c.tr.WriteAll(o.bufs); err != nil {
+			c.fail(err)
+		}
 	}
 	for i, v := range o.taken {
 		v.free()

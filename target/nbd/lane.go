@@ -10,7 +10,8 @@ import (
 
 const (
 	windowBytes  = 1<<20 + 64<<10 // receive window: a write of 1 MiB, its header, and requests beside it
-	receiveBytes = 256 << 10      // taken at once, so that what is served next is still in the processor's cache
+	receiveBytes = 256 << 10      // received at once, so that what is served next is still in the processor's cache
+	largeWrite   = 64 << 10       // payload from which on writes are received one by one
 	parkedBytes  = 4 << 10        // receive window of an idle connection
 	outBytes     = 256 << 10      // replies of one pass, with the data of small reads
 	laneBytes    = windowBytes + outBytes
@@ -37,8 +38,11 @@ type lane struct {
 	skip    uint64  // bytes of payload of refused still to be dropped
 	refused request // answered when its payload is gone
 
-	big  bool // head of a write that does not fit into the window is at pos
-	over bool // the client will send no more requests
+	missing int   // bytes of payload that the write at pos lacks; 0: none, or its header is not complete
+	large   bool  // the last write was a large one
+	big     bool  // head of a write that does not fit into the window is at pos
+	over    bool  // the client will send no more requests
+	bad     error // what it did that can not be answered
 
 	waiting, quiet int64 // since when the client has owed the rest of a request, or any; 0: not
 }
@@ -99,6 +103,18 @@ func (l *lane) pending() bool {
 	return len(l.plain.ops)+len(l.sync.ops)+len(l.rest) > 0
 }
 
+// appetite is how many bytes to receive at once. Of a large write exactly what is missing is taken: then the window is
+// empty when it is stored, the next one begins at its start, and nothing needs to be moved.
+func (l *lane) appetite() int {
+	switch {
+	case l.missing >= largeWrite/4:
+		return l.missing
+	case l.large:
+		return largeWrite
+	}
+	return receiveBytes
+}
+
 // makeRoom moves what is not parsed to the start of the window when the room behind it is needed.
 func (l *lane) makeRoom() {
 	if l.pos == l.end {
@@ -121,8 +137,7 @@ func (c *conn) parse(l *lane) {
 		}
 		r, err := decodeRequest(l.in[l.pos:], c.style == extended)
 		if err != nil {
-			c.fail(fmt.Errorf("%w: %w", errProtocol, err))
-			l.over = true
+			l.over, l.bad = true, fmt.Errorf("%w: %w", errProtocol, err)
 			return
 		}
 		if !c.take(l, r, head) {
@@ -154,8 +169,7 @@ func (c *conn) take(l *lane, r request, head int) bool {
 // not be anything but an attack, any other is dropped and the request refused.
 func (c *conn) takePayload(l *lane, r request, head int) bool {
 	if r.n > 2*MaxPayload || r.n > MaxPayload && c.style == extended {
-		c.fail(fmt.Errorf("%w: payload of %d bytes, at most %d", errProtocol, r.n, MaxPayload))
-		l.over = true
+		l.over, l.bad = true, fmt.Errorf("%w: payload of %d bytes, at most %d", errProtocol, r.n, MaxPayload)
 		return false
 	}
 	if r.refused == nil && r.n > MaxPayload {
@@ -174,10 +188,12 @@ func (c *conn) takePayload(l *lane, r request, head int) bool {
 		l.big = true
 		return false
 	}
-	if l.end-l.pos < head+int(r.n) {
+	l.large = r.n >= largeWrite
+	if l.missing = head + int(r.n) - (l.end - l.pos); l.missing > 0 {
 		l.needWhole(head + int(r.n))
 		return false
 	}
+	l.missing = 0
 	payload := l.in[l.pos+head : l.pos+head+int(r.n)]
 	l.pos += head + int(r.n)
 	l.tally.add(&r)
@@ -205,6 +221,9 @@ func (l *lane) needWhole(n int) {
 func (l *lane) drop() bool {
 	k := min(l.skip, uint64(l.end-l.pos))
 	l.pos += int(k)
+	if l.skip>>20 != (l.skip-k)>>20 {
+		l.waiting = 0 // another MiB: the client makes progress
+	}
 	l.skip -= k
 	if l.skip > 0 {
 		return false

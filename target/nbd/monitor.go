@@ -134,7 +134,8 @@ func (c *conn) relieve(since int64) {
 	}
 	old, l := c.role.lane, newLane()
 	l.end = copy(l.in, old.in[old.pos:old.end])
-	l.skip, l.refused, l.over, l.big = old.skip, old.refused, old.over, old.big
+	l.skip, l.refused = old.skip, old.refused
+	l.over, l.bad, l.big = old.over, old.bad, old.big
 	l.out = append(l.out, old.done...)
 	c.claim(old, l)
 	c.role.lane = l

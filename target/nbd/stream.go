@@ -12,8 +12,7 @@ func (c *conn) stream(l *lane) {
 	head := c.style.requestSize()
 	r, err := decodeRequest(l.in[l.pos:], c.style == extended)
 	if err != nil {
-		c.fail(err)
-		l.over = true
+		l.over, l.bad = true, err
 		return
 	}
 	l.pos += head
@@ -21,8 +20,7 @@ func (c *conn) stream(l *lane) {
 	for off, left := r.off, r.n; left > 0; {
 		n := min(left, streamStep-off%streamStep)
 		if err := c.fill(l, int(n)); err != nil {
-			c.fail(err)
-			l.over = true
+			l.over, l.bad = true, err
 			return
 		}
 		if failed == nil {

@@ -82,8 +82,11 @@ func (t *netTransport) StopReading() {
 
 func (t *netTransport) Abort() {
 	t.stopped.Store(true)
-	past := time.Unix(1, 0)
-	_ = t.conn.SetDeadline(past)
+	if c, ok := t.conn.(interface{ NetConn() net.Conn }); ok {
+		_ = c.NetConn().Close() // closing the TLS connection itself would wait for the client
+		return
+	}
+	_ = t.conn.Close()
 }
 
 func (t *netTransport) Close() error { return t.conn.Close() }

@@ -13,8 +13,8 @@ func (c *conn) dispatch(r request) {
 	if c.budget.acquire(c.ctx, j.cost) != nil {
 		return // the connection is broken
 	}
-	if c.idle.Load() <= int32(len(c.jobs)) && c.workers < cap(c.jobs) {
-		c.workers++
+	if c.unfinished.Add(1) > c.workers && c.workers < int64(cap(c.jobs)) {
+		c.workers++ // so every job has a worker that is not held up by another
 		c.others.Add(1)
 		go c.work()
 	}
@@ -24,14 +24,9 @@ func (c *conn) dispatch(r request) {
 // work serves jobs until the last leader closes the queue.
 func (c *conn) work() {
 	defer c.others.Done()
-	for {
-		c.idle.Add(1)
-		j, ok := <-c.jobs
-		c.idle.Add(-1)
-		if !ok {
-			return
-		}
+	for j := range c.jobs {
 		c.doJob(&j)
+		c.unfinished.Add(-1)
 	}
 }
 
