@@ -92,3 +92,94 @@ func (g *gate) pass() {
 }
 
 func (g *gate) release() { g.once.Do(func() { close(g.open) }) }
+
+// holey is a memory device that remembers, in pieces of 4096 bytes, what was unmapped.
+type holey struct {
+	*memory.Device
+	mu    sync.Mutex
+	holes []bool
+}
+
+func (d *holey) WriteAt(p []byte, off int64, fua bool) error {
+	d.note(off, int64(len(p)), false)
+	return d.Device.WriteAt(p, off, fua)
+}
+
+func (d *holey) WriteBatch(ops []target.WriteOp) {
+	for i := range ops {
+		ops[i].Err = d.WriteAt(ops[i].Data, ops[i].Off, ops[i].FUA)
+	}
+}
+
+func (d *holey) WriteZeroes(off, n int64, flags target.ZeroFlags) error {
+	d.note(off, n, false)
+	return d.Device.WriteZeroes(off, n, flags)
+}
+
+func (d *holey) Trim(off, n int64, fua bool) error {
+	d.note(off, n, true)
+	return d.Device.Trim(off, n, fua)
+}
+
+func (d *holey) note(off, n int64, hole bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.holes == nil {
+		d.holes = make([]bool, d.Size()/4096)
+	}
+	from, to := off/4096, (off+n+4095)/4096
+	if hole {
+		from, to = (off+4095)/4096, (off+n)/4096
+	}
+	for i := from; i < to; i++ {
+		d.holes[i] = hole
+	}
+}
+
+func (d *holey) Extents(off, n int64) ([]target.Extent, error) {
+	if err := target.CheckRange(off, n, d.Size()); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var list []target.Extent
+	for end := off + n; off < end; {
+		next := min(off/4096*4096+4096, end)
+		kind := target.Data
+		if d.holes != nil && d.holes[off/4096] {
+			kind = target.Hole
+		}
+		if last := len(list) - 1; last >= 0 && list[last].Kind == kind {
+			list[last].Len += next - off
+		} else {
+			list = append(list, target.Extent{Off: off, Len: next - off, Kind: kind})
+		}
+		off = next
+	}
+	return list, nil
+}
+
+// keeper keeps reservations in memory.
+type keeper struct {
+	mu      sync.Mutex
+	records map[[16]byte][]byte
+	fail    error
+}
+
+func newKeeper() *keeper { return &keeper{records: make(map[[16]byte][]byte)} }
+
+func (k *keeper) Load(id [16]byte) ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.records[id], nil
+}
+
+func (k *keeper) Save(id [16]byte, record []byte) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.fail != nil {
+		return k.fail
+	}
+	k.records[id] = record
+	return nil
+}

@@ -1,6 +1,9 @@
 package scsi
 
-import "sync"
+import (
+	"encoding/binary"
+	"sync"
+)
 
 // Commands that read, decide and write as one step against every other command that changes the unit through this
 // package. They hold the range lock.
@@ -73,8 +76,9 @@ func runOrWrite(op *Op, out []byte) {
 	if !op.load(result, op.off) {
 		return
 	}
-	for i, b := range out {
-		result[i] |= b
+	for i := 0; i < len(result); i += 8 { // a block is a multiple of 8 bytes
+		w := binary.NativeEndian.Uint64(result[i:]) | binary.NativeEndian.Uint64(out[i:])
+		binary.NativeEndian.PutUint64(result[i:], w)
 	}
 	if !op.aborted.Load() {
 		op.store(result, op.off)

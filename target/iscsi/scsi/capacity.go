@@ -39,8 +39,11 @@ func runReadCapacity16(op *Op, _ []byte) {
 	op.reply(b[:])
 }
 
-// statusExtents bounds the descriptors of one GET LBA STATUS.
-const statusExtents = 1024
+// Limits of one GET LBA STATUS: descriptors, and bytes that are looked at.
+const (
+	statusExtents = 1024
+	statusRange   = 64 << 20
+)
 
 func parseGetLBAStatus(op *Op) bool {
 	op.alloc = int(op.u32(10))
@@ -51,7 +54,7 @@ func parseGetLBAStatus(op *Op) bool {
 	}
 	left := u.lastLBA() + 1 - lba
 	op.Class = Other
-	return op.place(lba, min(left, uint64(u.inBlocks(16*maxUnmap))))
+	return op.place(lba, min(left, uint64(u.inBlocks(statusRange))))
 }
 
 // runGetLBAStatus is SBC-3, section 5.6: what the device calls a hole is deallocated, all else is mapped. A block

@@ -1,6 +1,10 @@
 package scsi
 
-import "github.com/weirstor/weir/target"
+import (
+	"bytes"
+
+	"github.com/weirstor/weir/target"
+)
 
 // Bits of byte 1 of WRITE SAME (SBC-3, sections 5.50 and 5.51).
 const (
@@ -73,11 +77,7 @@ func (op *Op) repeat(block []byte) {
 	op.eachStep(step, func(off, n int64) bool { return op.store(buf[:n], off) })
 }
 
-func isZero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
-}
+// zeroBlock is the longest logical block, of zeroes.
+var zeroBlock [4096]byte
+
+func isZero(block []byte) bool { return bytes.Equal(block, zeroBlock[:len(block)]) }

@@ -1,5 +1,7 @@
 package scsi
 
+import "bytes"
+
 // Values of BYTCHK (SBC-3, section 5.31).
 const (
 	checkMedium = 0 // read the blocks, compare nothing
@@ -108,15 +110,22 @@ func (op *Op) compareSame(block []byte) {
 	})
 }
 
+// equal compares got with want, of the same length; at is the offset of want in the data-out.
 func (op *Op) equal(got, want []byte, at int64) bool {
-	for i := range want {
-		if got[i] != want[i] {
-			op.fail(MiscompareDuringVerify)
-			op.Sense.Info, op.Sense.HasInfo = uint64(at)+uint64(i), true
-			return false
-		}
+	if bytes.Equal(got, want) {
+		return true
 	}
-	return true
+	const stride = 64
+	i := 0
+	for i+stride <= len(want) && bytes.Equal(got[i:i+stride], want[i:i+stride]) {
+		i += stride
+	}
+	for got[i] == want[i] {
+		i++
+	}
+	op.fail(MiscompareDuringVerify)
+	op.Sense.Info, op.Sense.HasInfo = uint64(at)+uint64(i), true
+	return false
 }
 
 func parseWriteVerify10(op *Op) bool {
