@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// scheduler hands groups that have work to workers, each to one at a time, in turn.
+// scheduler hands groups that have work to workers, each to one at a time, in turn. wake is broadcast whenever one of
+// the fields changes.
 type scheduler struct {
 	mu     sync.Mutex
 	wake   sync.Cond
@@ -40,7 +41,7 @@ func (q *scheduler) pushLocked(g *group) {
 	}
 	q.queued[g] = true
 	q.ready = append(q.ready, g)
-	q.wake.Signal()
+	q.wake.Broadcast()
 }
 
 // next waits for a group with work; nil when the scheduler is closed.
@@ -69,6 +70,7 @@ func (q *scheduler) done(g *group, more bool) {
 	if more {
 		q.pushLocked(g)
 	}
+	q.wake.Broadcast()
 }
 
 func (q *scheduler) close() {
