@@ -3,7 +3,9 @@ package system
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,7 +128,7 @@ func TestCluster(t *testing.T) {
 	}()
 	for round := range *clusterRounds {
 		c.lose(t, ctx, c.leader(t, ctx), fmt.Sprintf("leader-%d", round))
-		c.lose(t, ctx, c.follower(t, ctx), fmt.Sprintf("follower-%d", round))
+		c.lose(t, ctx, c.follower(t, ctx, rng), fmt.Sprintf("follower-%d", round))
 	}
 	stop()
 	if err := <-ended; err != nil {
@@ -142,16 +144,12 @@ func TestCluster(t *testing.T) {
 	verified(t, ctx, c.gateway)
 }
 
-func (c *cluster) follower(t *testing.T, ctx context.Context) string {
+// follower returns one of the nodes that do not lead.
+func (c *cluster) follower(t *testing.T, ctx context.Context, rng *rand.Rand) string {
 	t.Helper()
 	leader := c.leader(t, ctx)
-	for _, name := range nodeNames {
-		if name != leader {
-			return name
-		}
-	}
-	t.Fatal("no follower")
-	return ""
+	others := slices.DeleteFunc(slices.Clone(nodeNames), func(name string) bool { return name == leader })
+	return others[rng.IntN(len(others))]
 }
 
 // lose kills a node after a point was committed, waits until points are committed without it and that point is still

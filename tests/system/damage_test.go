@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirstor/weir/admin/api"
 	"github.com/weirstor/weir/tests/harness"
 	"github.com/weirstor/weir/tests/nbdclient"
 )
@@ -27,10 +29,11 @@ func pattern(seed uint64, n int) []byte {
 	return p
 }
 
-// flip changes one byte in the middle of what, in the first file below dir whose name matches glob and that holds it.
-// It returns the file's name and how to undo the damage.
-func flip(t *testing.T, dir, glob string, what []byte) (name string, undo func()) {
+// flip changes one byte in the middle of what, in every file below dir whose name matches glob and that holds it. It
+// returns the files' names and how to undo the damage.
+func flip(t *testing.T, dir, glob string, what []byte) (names []string, undo func()) {
 	t.Helper()
+	var undos []func()
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
@@ -48,17 +51,21 @@ func flip(t *testing.T, dir, glob string, what []byte) (name string, undo func()
 		}
 		at += len(what) / 2
 		poke(t, path, int64(at), data[at]^0x10)
-		name = entry.Name()
-		undo = func() { poke(t, path, int64(at), data[at]) }
-		return fs.SkipAll
+		names = append(names, entry.Name())
+		undos = append(undos, func() { poke(t, path, int64(at), data[at]) })
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if undo == nil {
+	if len(names) == 0 {
 		t.Fatalf("no file %s below %s holds the content", glob, dir)
 	}
-	return name, undo
+	return names, func() {
+		for _, u := range undos {
+			u()
+		}
+	}
 }
 
 func poke(t *testing.T, path string, at int64, b byte) {
@@ -105,8 +112,8 @@ func TestDamagedLog(t *testing.T) {
 	if err := d.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	name, undo := flip(t, spec.Data, "log-*", first)
-	refused(t, ctx, spec, name)
+	names, undo := flip(t, spec.Data, "log-*", first)
+	refused(t, ctx, spec, names[0])
 	undo()
 	d = start(t, ctx, spec)
 	reads(t, d, first, 0)
@@ -144,13 +151,10 @@ func TestDamagedBase(t *testing.T) {
 	write(t, d, content, 1<<20)
 	waitDisks(t, ctx, d, "v")
 	reads(t, d, content, 1<<20)
-	eventually(t, ctx, "content moved to the base", func() error {
-		status, err := d.Client.Status(ctx)
-		if err == nil && status.Groups[0].Log.UsedBytes > 0 {
-			err = errors.New("the log is still in use")
-		}
-		return err
-	})
+	moved(t, ctx, spec.Data, content)
+	marker := pattern(6, 4<<10)
+	write(t, d, marker, 8<<20)
+	moved(t, ctx, spec.Data, marker) // layers move in order: the first one's move is complete
 	if err := d.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -171,6 +175,22 @@ func TestDamagedBase(t *testing.T) {
 	reads(t, d, content, 1<<20)
 }
 
+// moved waits until what is in the base of the volume.
+func moved(t *testing.T, ctx context.Context, data string, what []byte) {
+	t.Helper()
+	bases, err := filepath.Glob(filepath.Join(data, "groups", "*", "base-*.raw"))
+	if err != nil || len(bases) != 1 {
+		t.Fatalf("bases %v, %v", bases, err)
+	}
+	eventually(t, ctx, "content moved to the base", func() error {
+		b, err := os.ReadFile(bases[0])
+		if err == nil && !bytes.Contains(b, what) {
+			err = errors.New("it is not there yet")
+		}
+		return err
+	})
+}
+
 // A damaged byte in the provider's store is found, and does not get onto a disk (guarantee G9).
 func TestDamagedPack(t *testing.T) {
 	ctx := testContext(t, 2*time.Minute)
@@ -182,12 +202,26 @@ func TestDamagedPack(t *testing.T) {
 	if err := d.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	name, _ := flip(t, filepath.Join(spec.Data, "provider"), "*", content[:2048])
+	names, _ := flip(t, filepath.Join(spec.Data, "provider"), "*", content[:2048])
 	d = start(t, ctx, spec)
 	reads(t, d, content, 1<<20)
-	if result, err := d.Client.Verify(ctx, "v", nil); err == nil && result.Equal {
-		t.Errorf("verify finds nothing wrong with %s damaged: %+v", name, result)
+	place := filepath.Join(t.TempDir(), "disk")
+	if _, err := d.Client.AddDisk(ctx, api.DiskAdd{Volume: "v", Kind: "raw", Place: place}); err != nil {
+		t.Fatal(err)
 	}
+	eventually(t, ctx, "the damage is reported", func() error {
+		disks, err := d.Client.Disks(ctx)
+		if err != nil {
+			return err
+		}
+		if len(disks) != 1 || disks[0].State == "clean" {
+			t.Fatalf("a disk is filled from the damaged %v: %+v", names, disks)
+		}
+		if disks[0].Error == "" {
+			return fmt.Errorf("disk %+v", disks[0])
+		}
+		return nil
+	})
 	if !d.Alive() {
 		t.Fatalf("the process died of a damaged pack\n%s", d.LogTail())
 	}

@@ -90,7 +90,7 @@ func sums(t *testing.T, dir string) map[string]string {
 		}
 		if entry.Type()&fs.ModeSymlink != 0 {
 			to, err := os.Readlink(p)
-			found[rel] = "-> " + to
+			found[rel] = "->" + to
 			return err
 		}
 		if !entry.Type().IsRegular() {

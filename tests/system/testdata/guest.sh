@@ -35,7 +35,11 @@ for m in /mnt/ext4 /mnt/xfs; do
 	rm $m/sbin/xfs_repair
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
-	(cd $m; find . -type f | xargs sha256sum | sed "s|^|${m##*/} |")
+	(
+		cd $m
+		find . -type f | xargs sha256sum | sed "s|^|${m##*/} |"
+		for l in $(find . -type l); do echo "${m##*/} ->$(readlink $l) $l"; done
+	)
 	umount $m
 done
 e2fsck -fn /dev/sda >/dev/null
