@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ type scenario struct {
 	committed ident.Point // Committed has returned for it
 	sent      ident.Point // MarkSent has returned for it, Committed has not
 	sentAt    int         // writes in it at least
+	local     bool        // without replication: epochs are destaged as they are sealed
 	step      string
 	stopped   chan struct{} // closed when the fault fires
 	fault     error
@@ -60,6 +62,7 @@ func (s *scenario) run() (err error) {
 		return err
 	}
 	s.created = true
+	s.group.SetReplication(!s.local)
 	a, err := s.group.CreateVolume(VolumeSpec{Name: "a", Size: 40 << 10, BlockSize: 512})
 	if err != nil {
 		return err
@@ -99,6 +102,7 @@ func (s *scenario) run() (err error) {
 			if s.group, err = Open(scenarioDir, scenarioOptions(s.fs)); err != nil {
 				return err
 			}
+			s.group.SetReplication(!s.local)
 			if a, err = s.group.Volume("a"); err != nil {
 				return err
 			}
@@ -158,6 +162,9 @@ func (s *scenario) writes(a, b *Volume) error {
 func (s *scenario) commit() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	if s.local {
+		return s.destaged(ctx, s.lastSeal())
+	}
 	e, err := s.group.Next(ctx)
 	if err != nil {
 		return err
@@ -181,11 +188,16 @@ func (s *scenario) commit() error {
 	s.committed, s.sent = p, ident.Point{}
 	s.h.flushed = max(s.h.flushed, s.sentAt)
 	e.Release()
+	return s.destaged(ctx, p.End)
+}
+
+// destaged waits until the base holds everything up to seq.
+func (s *scenario) destaged(ctx context.Context, seq ident.Seq) error {
 	for {
 		s.group.stacks.Lock()
 		changed, first := s.group.stacks.changed, s.group.stacks.current.Load().layers[0].first
 		s.group.stacks.Unlock()
-		if first > p.End {
+		if first > seq {
 			return nil
 		}
 		if err := s.group.Err(); err != nil {
@@ -291,16 +303,24 @@ func (s *scenario) crashAt(seed uint64, k int, fault error) (fired bool, err err
 	return fired, err
 }
 
+// strideOf is the distance between the operations that a run fails: n, or 1 when WEIR_SOAK is set.
+func strideOf(n int) int {
+	if os.Getenv("WEIR_SOAK") != "" {
+		return 1
+	}
+	return n
+}
+
+// firstOf is the first of them.
+func firstOf(n int) int { return 1 + rand.IntN(strideOf(n)) }
+
 // Power is lost at the k-th operation, for every k: what was flushed is there, and the rest is a prefix (G1, G2).
 func TestPowerLossAtEveryOperation(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	k, stride := 1, 1
-	if testing.Short() {
-		stride = 7
-	}
-	for ; ; k += stride {
-		s := &scenario{t: t}
+	k := 0
+	for k = firstOf(3); ; k += strideOf(3) {
+		s := &scenario{t: t, local: rand.IntN(2) == 0}
 		fired, err := s.crashAt(seed, k, vfs.ErrPowerLost)
 		if !fired {
 			if err != nil {
@@ -308,12 +328,19 @@ func TestPowerLossAtEveryOperation(t *testing.T) {
 			}
 			break
 		}
-		what := fmt.Sprintf("seed %d, power lost at operation %d, %s", seed, k, s.step)
+		what := fmt.Sprintf("seed %d, power lost at operation %d, %s, local %v", seed, k, s.step, s.local)
 		m := s.crashInRecovery(s.fs.AfterPowerLoss(), what)
 		s.verify(m, s.h.flushed, what)
 		s.verify(m.AfterPowerLoss(), s.h.flushed, what+", and again")
 	}
 	t.Logf("%d operations", k)
+	for range 20 { // a run without replication ends earlier, so the last operations of the other have their own turn
+		k -= strideOf(3)
+		s := &scenario{t: t}
+		if fired, _ := s.crashAt(seed, k, vfs.ErrPowerLost); fired {
+			s.verify(s.fs.AfterPowerLoss(), s.h.flushed, fmt.Sprintf("seed %d, power lost at operation %d, %s", seed, k, s.step))
+		}
+	}
 }
 
 // crashInRecovery loses power again while the group is being opened, at a random operation.
@@ -341,7 +368,7 @@ func (s *scenario) crashInRecovery(m *vfs.Mem, what string) *vfs.Mem {
 func TestKillAtEveryOperation(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	for k := 1; ; k += 3 {
+	for k := firstOf(5); ; k += strideOf(5) {
 		s := &scenario{t: t}
 		fired, _ := s.crashAt(seed, k, vfs.ErrPowerLost)
 		if !fired {
@@ -358,16 +385,16 @@ func TestKillAtEveryOperation(t *testing.T) {
 func TestErrorAtEveryOperation(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	for k := 1; ; k += 2 {
+	for k := firstOf(4); ; k += strideOf(4) {
 		s := &scenario{t: t}
-		fault := []error{syscall.EIO, syscall.ENOSPC}[k/2%2]
+		fault := []error{syscall.EIO, syscall.ENOSPC}[rand.IntN(2)]
 		fired, err := s.crashAt(seed, k, fault)
 		if !fired {
 			break
 		}
 		what := fmt.Sprintf("seed %d, %v at operation %d, %s (%v)", seed, fault, k, s.step, err)
 		s.created = s.created || err == nil
-		if k%4 == 1 {
+		if rand.IntN(2) == 0 {
 			s.verify(s.fs.AfterPowerLoss(), s.h.flushed, what)
 		} else {
 			s.verify(s.fs.AfterKill(), s.h.flushed, what)

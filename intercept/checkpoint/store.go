@@ -93,7 +93,13 @@ func newest(f vfs.Reader) (State, error) {
 }
 
 func readSlot(f vfs.Reader, slot int) (State, error) {
-	b := make([]byte, SlotBytes)
+	b := make([]byte, HeaderBytes)
+	if n, err := f.ReadAt(b, int64(slot)*SlotBytes); err != nil {
+		return State{}, fmt.Errorf("%w: slot %d: %d bytes read: %w", ErrCorrupt, slot, n, err)
+	}
+	if n := binary.LittleEndian.Uint64(b[offLength:]); n <= SlotBytes-HeaderBytes {
+		b = append(b, make([]byte, n)...)
+	}
 	if n, err := f.ReadAt(b, int64(slot)*SlotBytes); err != nil {
 		return State{}, fmt.Errorf("%w: slot %d: %d bytes read: %w", ErrCorrupt, slot, n, err)
 	}

@@ -1,6 +1,9 @@
 package vfs
 
-import "io"
+import (
+	"bytes"
+	"io"
+)
 
 // memFile is an open file of a Mem.
 type memFile struct {
@@ -23,8 +26,7 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 	}
 	content := f.node.cache
 	if f.direct {
-		f.node.flush()
-		content = f.node.disk
+		content = f.node.direct()
 	}
 	if off >= int64(len(content)) {
 		return 0, io.EOF
@@ -34,6 +36,18 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+// direct is what a read past the cache sees: the disk, and what is dirty, which goes to the disk's own cache before.
+func (n *memNode) direct() []byte {
+	b := resize(n.disk, int64(len(n.cache)))
+	if len(n.dirty) > 0 {
+		b = bytes.Clone(b)
+	}
+	for s := range n.dirty {
+		copySector(&b, n.cache, s)
+	}
+	return b
 }
 
 func (f *memFile) ReadvAt(bufs [][]byte, off int64) error {

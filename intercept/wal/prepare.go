@@ -65,6 +65,9 @@ func (l *Log) prepareOne() bool {
 	l.mu.Unlock()
 
 	s, err := l.makeReady(f, number)
+	if err != nil && !vfs.IsNoSpace(err) {
+		_ = l.fail(err)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer l.changedLocked()
@@ -87,6 +90,13 @@ func (l *Log) makeReady(f freeFile, number uint64) (*segment, error) {
 			return nil, err
 		}
 	}
+	size, err := f.file.Size()
+	if err == nil && size < l.opt.SegmentBytes { // its making was cut off by a crash
+		err = f.file.Allocate(0, l.opt.SegmentBytes)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("length of segment %d: %w", number, err)
+	}
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the process instead
 	s := &segment{
@@ -98,10 +108,10 @@ func (l *Log) makeReady(f freeFile, number uint64) (*segment, error) {
 	}
 	s.seed = seedOf(s.Incarnation)
 	if _, err := f.file.WriteAt(s.encode(), 0); err != nil {
-		return nil, l.fail(fmt.Errorf("header of segment %d: %w", number, err))
+		return nil, fmt.Errorf("header of segment %d: %w", number, err)
 	}
 	if err := f.file.Datasync(); err != nil {
-		return nil, l.fail(fmt.Errorf("header of segment %d: %w", number, err))
+		return nil, fmt.Errorf("header of segment %d: %w", number, err)
 	}
 	return s, nil
 }

@@ -347,6 +347,10 @@ func (r *recovery) goOn() error {
 			return fmt.Errorf("syncing what was recovered: %w", err)
 		}
 	}
+	// A file that the last run made may not have a durable name yet, and is about to be used.
+	if err := l.opt.FS.SyncDir(l.opt.Dir); err != nil {
+		return fmt.Errorf("write log: %w", err)
+	}
 	last := r.chain[len(r.chain)-1]
 	empty := r.end == PageBytes && len(r.chain) > 1 && r.cut(r.chain[len(r.chain)-2].Number) != nil
 	for _, f := range r.files {

@@ -1,0 +1,523 @@
+package intercept
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/weirstor/weir/intercept/ident"
+	"github.com/weirstor/weir/intercept/leaf"
+	"github.com/weirstor/weir/intercept/vfs"
+	"github.com/weirstor/weir/target"
+)
+
+// memGroup is a new group on a file system in memory.
+func memGroup(t *testing.T) (*Group, *vfs.Mem) {
+	t.Helper()
+	m := vfs.NewMem(rand.Uint64())
+	g, err := Create(scenarioDir, scenarioOptions(m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g, m
+}
+
+func mustWrite(t *testing.T, v *Volume, off int64, p []byte) {
+	t.Helper()
+	if err := v.WriteAt(p, off, false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fill(id byte, n int) []byte { return bytes.Repeat([]byte{id}, n) }
+
+func expect(t *testing.T, what string, r View, off int64, want []byte) {
+	t.Helper()
+	got := make([]byte, len(want))
+	if err := r.ReadAt(got, off); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	same(t, what, got, want)
+}
+
+// baseWrites counts the writes to base files.
+type baseWrites struct {
+	sync.Mutex
+	n int
+}
+
+func (b *baseWrites) hook(op vfs.Op) error {
+	if op.Name == "write" && strings.HasSuffix(op.Path, rawSuffix) {
+		b.Lock()
+		b.n++
+		b.Unlock()
+	}
+	return nil
+}
+
+func (b *baseWrites) count() int {
+	b.Lock()
+	defer b.Unlock()
+	return b.n
+}
+
+// An epoch that is committed stays out of the base while its old view is in use; and a later epoch's views are right
+// while it is half destaged.
+func TestViewsWhileDestaging(t *testing.T) {
+	g, m := memGroup(t)
+	v := mustCreateVolume(t, g, "v", 64<<10)
+	var writes baseWrites
+	m.SetHook(writes.hook)
+	mustWrite(t, v, 1000, fill(1, 9000))
+	seal(t, g, "")
+	one := next(t, g)
+	p := ident.Point{Group: g.ID(), Timeline: g.Timeline(), End: one.End()}
+	if err := errors.Join(g.MarkSent(one, p), g.Committed(one, p, nil)); err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, v, 5000, fill(2, 1000))
+	seal(t, g, "")
+	two := next(t, g)
+	for range 200 {
+		expect(t, "old view of the first epoch", one.Volumes()[0].Old, 0, make([]byte, 12_000))
+		expect(t, "old view of the second epoch", two.Volumes()[0].Old, 5000, fill(1, 1000))
+		expect(t, "new view of the second epoch", two.Volumes()[0].New, 4999, append([]byte{1}, fill(2, 1000)...))
+	}
+	if n := writes.count(); n != 0 {
+		t.Fatalf("%d writes to the base under a view that needs what was there", n)
+	}
+	one.Release()
+	if err := one.Volumes()[0].New.ReadAt(make([]byte, 1), 0); !errors.Is(err, target.ErrClosed) {
+		t.Fatalf("view after release: %v", err)
+	}
+	awaitDestaged(t, g, p.End)
+	expect(t, "old view of the second epoch", two.Volumes()[0].Old, 5000, fill(1, 1000))
+	expect(t, "new view of the second epoch", two.Volumes()[0].New, 4999, append([]byte{1}, fill(2, 1000)...))
+	commit(t, g, two)
+	awaitDestaged(t, g, two.End())
+	expect(t, "volume", v, 4999, append([]byte{1}, fill(2, 1000)...))
+	closeGroup(t, g)
+}
+
+// A segment is not used again while a reader may still read it.
+func TestSegmentUnderReader(t *testing.T) {
+	g, _ := memGroup(t)
+	v := mustCreateVolume(t, g, "v", 64<<10)
+	g.SetReplication(false)
+	mustWrite(t, v, 0, fill(1, 8000))
+	st := g.stacks.pin() // a reader that takes its time
+	first := g.log.Segment(st.layers[0].start)
+	for round := range 30 {
+		if err := v.WriteAt(fill(byte(round+2), 8000), 10_000, false); errors.Is(err, target.ErrNoSpace) {
+			break // the reader keeps the log from being recycled
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		seal(t, g, "")
+	}
+	p := make([]byte, 8000)
+	if err := g.readThrough(st, v.base, p, 0); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "what the reader pinned", p, fill(1, 8000))
+	g.stacks.unpin(st)
+	awaitDestaged(t, g, seal(t, g, "last"))
+	for i := 0; g.log.Segment(g.log.Tail()) < first+20; i++ { // now they are
+		mustWrite(t, v, 0, fill(byte(i), 8000))
+		seal(t, g, "")
+	}
+	closeGroup(t, g)
+}
+
+// Sealed epochs merge while they wait, but not across a named point.
+func TestMerging(t *testing.T) {
+	g, _ := memGroup(t)
+	v := mustCreateVolume(t, g, "v", 64<<10)
+	var ends []ident.Seq
+	for i, name := range []string{"", "", "monday", "", ""} {
+		mustWrite(t, v, int64(i)*1000, fill(byte(i+1), 1500))
+		ends = append(ends, seal(t, g, name))
+	}
+	if p := g.Pending(); p.Epochs != 5 || p.Bytes != 7500 || p.EpochsSealed != 5 {
+		t.Errorf("pending %+v", p)
+	}
+	e := next(t, g)
+	if e.First() != 1 || e.End() != ends[2] || e.Name() != "monday" {
+		t.Fatalf("first epoch is %d to %d, %q", e.First(), e.End(), e.Name())
+	}
+	if _, err := g.Next(context.Background()); !errors.Is(err, ErrOutstanding) {
+		t.Fatalf("a second epoch: %v", err)
+	}
+	vol := e.Volumes()[0]
+	var at int64
+	for _, x := range vol.Extents {
+		if x.Off != at {
+			t.Fatalf("extents %+v", vol.Extents)
+		}
+		at += x.Len
+	}
+	if at != 3500 || vol.HostBytes != 4500 || !vol.Created {
+		t.Fatalf("extents end at %d, host bytes %d, created %v", at, vol.HostBytes, vol.Created)
+	}
+	g.Return(e)
+	mustWrite(t, v, 9000, fill(9, 10))
+	e = next(t, g)
+	if e.End() != ends[2] {
+		t.Fatalf("returned epoch ends at %d now", e.End())
+	}
+	commit(t, g, e)
+	e = next(t, g)
+	if e.First() != ends[2]+1 || e.End() != ends[4] || e.Volumes()[0].Created {
+		t.Fatalf("second epoch is %d to %d", e.First(), e.End())
+	}
+	commit(t, g, e)
+	if end := seal(t, g, ""); end <= ends[4] {
+		t.Fatalf("the last write was not sealed")
+	}
+	if a, b := seal(t, g, ""), seal(t, g, ""); a != b {
+		t.Fatalf("empty epochs end at %d and %d", a, b)
+	}
+	closeGroup(t, g)
+}
+
+// What was sent stays frozen over a restart until it is resolved, either way.
+func TestSentSurvivesRestart(t *testing.T) {
+	for _, committed := range []bool{false, true} {
+		g, m := memGroup(t)
+		v := mustCreateVolume(t, g, "v", 64<<10)
+		mustWrite(t, v, 0, fill(1, 5000))
+		seal(t, g, "")
+		mustWrite(t, v, 1000, fill(2, 5000))
+		seal(t, g, "")
+		e := next(t, g)
+		p := ident.Point{Group: g.ID(), Timeline: g.Timeline(), End: e.End()}
+		if err := g.MarkSent(e, p); err != nil {
+			t.Fatal(err)
+		}
+		mustWrite(t, v, 2000, fill(3, 100))
+		seal(t, g, "")
+		e.Release()
+		_ = g.Close()
+		g, err := Open(scenarioDir, scenarioOptions(m.AfterKill()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l := g.Ledger(); l.Sent == nil || *l.Sent != p || !l.Committed.IsZero() {
+			t.Fatalf("ledger %+v", l)
+		}
+		if _, err := g.Next(context.Background()); !errors.Is(err, ErrUnresolved) {
+			t.Fatalf("next: %v", err)
+		}
+		states := map[ident.VolumeID]leaf.State{g.Volumes()[0].ID(): {Lo: 5}}
+		if err := g.ResolveSent(committed, states); err != nil {
+			t.Fatal(err)
+		}
+		e = next(t, g)
+		want := ident.Seq(1)
+		if committed {
+			want = p.End + 1
+			expect(t, "old view", e.Volumes()[0].Old, 900, append(fill(1, 100), fill(2, 5000)...))
+			if l := g.Ledger(); l.Sent != nil || l.Committed != p || l.States[g.Volumes()[0].ID()].Lo != 5 {
+				t.Fatalf("ledger %+v", l)
+			}
+		}
+		if e.First() != want {
+			t.Fatalf("committed %v: next epoch begins with %d", committed, e.First())
+		}
+		commit(t, g, e)
+		if err := g.ResolveSent(true, nil); !errors.Is(err, ErrArgument) {
+			t.Fatalf("resolving nothing: %v", err)
+		}
+		closeGroup(t, g)
+	}
+}
+
+// Old and new views have the sizes of their points, through creation, growth and deletion.
+func TestVolumesInEpochs(t *testing.T) {
+	g, m := memGroup(t)
+	a := mustCreateVolume(t, g, "a", 4096+512)
+	mustWrite(t, a, 4096, fill(1, 512))
+	seal(t, g, "")
+	commit(t, g, next(t, g))
+	if err := a.Resize(16384); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Resize(4096); !errors.Is(err, ErrArgument) {
+		t.Fatalf("shrinking: %v", err)
+	}
+	mustWrite(t, a, 8192, fill(2, 4096))
+	b := mustCreateVolume(t, g, "b", 8192)
+	if _, err := g.CreateVolume(VolumeSpec{Name: "b", Size: 4096}); !errors.Is(err, ErrExists) {
+		t.Fatalf("the same name: %v", err)
+	}
+	mustWrite(t, b, 0, fill(3, 100))
+	seal(t, g, "")
+	if err := g.DeleteVolume("b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.WriteAt([]byte{1}, 0, false); !errors.Is(err, target.ErrClosed) {
+		t.Fatalf("write to a deleted volume: %v", err)
+	}
+	if _, err := g.Volume("b"); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("deleted volume: %v", err)
+	}
+	_ = g.Close()
+	g, err := Open(scenarioDir, scenarioOptions(m.AfterKill()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := next(t, g)
+	vols := e.Volumes()
+	if len(vols) != 2 || vols[0].Size != 16384 || vols[1].Name != "b" || !vols[1].Created || vols[0].Created {
+		t.Fatalf("volumes %+v", vols)
+	}
+	expect(t, "a before", vols[0].Old, 4000, append(append(make([]byte, 96), fill(1, 512)...), make([]byte, 20_000)...))
+	expect(t, "a after", vols[0].New, 8192, append(fill(2, 4096), make([]byte, 8192)...))
+	expect(t, "b after", vols[1].New, 0, append(fill(3, 100), make([]byte, 10_000)...))
+	commit(t, g, e)
+	seal(t, g, "")
+	e = next(t, g)
+	if len(e.Volumes()) != 1 {
+		t.Fatalf("volumes after deletion %+v", e.Volumes())
+	}
+	commit(t, g, e)
+	awaitDestaged(t, g, e.End())
+	closeGroup(t, g)
+	names, err := m.AfterKill().List(scenarioDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = names
+	g, err = Open(scenarioDir, scenarioOptions(g.opt.FS.(*vfs.Mem)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(g.volumes.bases); n != 1 {
+		t.Fatalf("%d bases, want 1", n)
+	}
+	if names, err = g.opt.FS.List(scenarioDir); err != nil || strings.Count(strings.Join(names, " "), basePrefix) != 2 {
+		t.Fatalf("files %v, %v", names, err)
+	}
+	closeGroup(t, g)
+}
+
+// A changed byte of the base, of its leaf table or of the log is an error with its place, never content.
+func TestDamageIsNotReturned(t *testing.T) {
+	g, m := memGroup(t)
+	v := mustCreateVolume(t, g, "v", 64<<10)
+	g.SetReplication(false)
+	mustWrite(t, v, 0, fill(1, 30_000))
+	awaitDestaged(t, g, seal(t, g, ""))
+	raw, leaves := baseNames(scenarioDir, v.id)
+	for name, off := range map[string]int64{raw: 9000, leaves: leaf.TableHeaderBytes + 2*leaf.EntryBytes} {
+		if err := m.Corrupt(name, off, 4); err != nil {
+			t.Fatal(err)
+		}
+		var medium *target.MediumError
+		if err := v.ReadAt(make([]byte, 30_000), 0); !errors.As(err, &medium) || medium.Off != 8192 || medium.Len != 4096 ||
+			!errors.Is(err, target.ErrIO) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		expect(t, "beside it", v, 12288, fill(1, 10_000))
+		if err := m.Corrupt(name, off, 4); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustWrite(t, v, 40_000, fill(2, 8192))
+	layers := g.stacks.current.Load().layers
+	e := layers[len(layers)-1].volume(v.number).get().Append(nil, 40_000, 40_001)[0]
+	segment := g.log.Segment(e.Pos)
+	name := ""
+	for _, s := range mustList(t, m) {
+		b := readFile(t, m, filepath.Join(scenarioDir, s))
+		if strings.HasSuffix(s, ".seg") && bytes.Contains(b, fill(2, 8000)) {
+			name = filepath.Join(scenarioDir, s)
+		}
+	}
+	off := int64(uint64(e.Pos)%uint64(64<<10)) + 200
+	if err := m.Corrupt(name, off, 4); err != nil {
+		t.Fatal(err)
+	}
+	var medium *target.MediumError
+	if err := v.ReadAt(make([]byte, 100), 40_000); !errors.As(err, &medium) {
+		t.Fatalf("log segment %d, %s: %v", segment, name, err)
+	}
+	_ = g.Close()
+}
+
+func mustList(t *testing.T, m *vfs.Mem) []string {
+	t.Helper()
+	names, err := m.List(scenarioDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func readFile(t *testing.T, m *vfs.Mem, name string) []byte {
+	t.Helper()
+	f, err := m.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := f.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, n)
+	if err := readFull(f, b, 0); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A folder is open once at a time; one without a group is refused by name, and so is a damaged one.
+func TestOpenRefuses(t *testing.T) {
+	g, dir := create(t, testOptions())
+	if _, err := Open(dir, testOptions()); !errors.Is(err, ErrInUse) {
+		t.Errorf("open twice: %v", err)
+	}
+	closeGroup(t, g)
+	if _, err := Open(t.TempDir(), testOptions()); !errors.Is(err, ErrNotGroup) {
+		t.Errorf("empty folder: %v", err)
+	}
+	if _, err := Open(filepath.Join(dir, "no"), testOptions()); !errors.Is(err, ErrNotGroup) {
+		t.Errorf("no folder: %v", err)
+	}
+	if _, err := Create(t.TempDir(), Options{SegmentBytes: 5000}); !errors.Is(err, ErrArgument) {
+		t.Errorf("segment length: %v", err)
+	}
+	var out strings.Builder
+	if err := Dump(&out, dir); err != nil || !strings.Contains(out.String(), "slot 1: generation 1") ||
+		!strings.Contains(out.String(), "segment 1 of group") {
+		t.Errorf("dump: %v\n%s", err, out.String())
+	}
+}
+
+// Arguments that make no sense are refused and change nothing.
+func TestArguments(t *testing.T) {
+	g, _ := memGroup(t)
+	for _, s := range []VolumeSpec{{}, {Name: "a"}, {Name: "a", Size: 100}, {Name: "a", Size: 4096, BlockSize: 7},
+		{Name: strings.Repeat("a", 256), Size: 4096}, {Name: "a/b", Size: 4096}, {Name: "a", Size: -4096}} {
+		if _, err := g.CreateVolume(s); !errors.Is(err, ErrArgument) {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+	v := mustCreateVolume(t, g, "v", 8192)
+	p := make([]byte, 4096)
+	for name, err := range map[string]error{
+		"write": v.WriteAt(p, 4097, false), "read": v.ReadAt(p, 4097), "negative": v.ReadAt(p, -1),
+		"trim": v.Trim(0, 8193, false), "zeroes": v.WriteZeroes(8192, 1, 0), "huge": v.Trim(1<<62, 1<<62, false),
+	} {
+		if !errors.Is(err, target.ErrOutOfRange) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	ops := []target.WriteOp{{Data: p, Off: 8000}, {Data: fill(1, 10), Off: 5}}
+	v.WriteBatch(ops)
+	if !errors.Is(ops[0].Err, target.ErrOutOfRange) || ops[1].Err != nil {
+		t.Errorf("batch: %v and %v", ops[0].Err, ops[1].Err)
+	}
+	expect(t, "volume", v, 0, append(append(make([]byte, 5), fill(1, 10)...), make([]byte, 100)...))
+	if _, err := g.Seal(context.Background(), strings.Repeat("x", 300)); !errors.Is(err, ErrArgument) {
+		t.Errorf("long name: %v", err)
+	}
+	if err := errors.Join(v.WriteAt(nil, 0, true), v.Trim(5, 0, true), v.ReadAt(nil, 8192)); err != nil {
+		t.Errorf("nothing to do: %v", err)
+	}
+	closeGroup(t, g)
+}
+
+// A fenced group reads but does not write.
+func TestFence(t *testing.T) {
+	g, _ := memGroup(t)
+	v := mustCreateVolume(t, g, "v", 8192)
+	mustWrite(t, v, 0, fill(1, 10))
+	g.Fence(fmt.Errorf("term 4 is over"))
+	for name, err := range map[string]error{"write": v.WriteAt(fill(2, 10), 0, false), "flush": v.Flush(),
+		"trim": v.Trim(0, 10, false), "group": g.Err()} {
+		if !errors.Is(err, target.ErrFenced) || !strings.Contains(err.Error(), "term 4") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	expect(t, "volume", v, 0, fill(1, 10))
+	if err := g.Close(); !errors.Is(err, target.ErrFenced) {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// While the log is full writers wait, then get a clear error; when an epoch is committed it goes on without a restart.
+func TestBackPressure(t *testing.T) {
+	g, _ := memGroup(t)
+	v := mustCreateVolume(t, g, "v", 64<<10)
+	var err error
+	for i := 0; err == nil; i++ {
+		err = v.WriteAt(fill(byte(i), 8000), 0, false)
+	}
+	if !errors.Is(err, target.ErrNoSpace) {
+		t.Fatal(err)
+	}
+	if p := g.Pending(); p.LogUsed < p.LogBudget*3/4 || p.Epochs == 0 {
+		t.Errorf("pending %+v", p)
+	}
+	e := next(t, g) // pressure has sealed it
+	waiting := make(chan error)
+	go func() {
+		var err error
+		for range 100 {
+			if err = v.WriteAt(fill(7, 8000), 8000, false); err == nil {
+				break
+			}
+		}
+		waiting <- err
+	}()
+	commit(t, g, e)
+	if err := <-waiting; err != nil {
+		t.Fatalf("after a commit: %v", err)
+	}
+	closeGroup(t, g)
+}
+
+// A full disk is survived: no further segment means back-pressure, and it goes on when there is room again.
+func TestDiskFull(t *testing.T) {
+	g, m := memGroup(t)
+	v := mustCreateVolume(t, g, "v", 64<<10)
+	var mu sync.Mutex
+	full := true
+	m.SetHook(func(op vfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if full && (op.Name == "allocate" || op.Name == "write" && strings.HasSuffix(op.Path, rawSuffix)) {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	g.SetReplication(false)
+	var err error
+	for i := 0; err == nil; i++ {
+		err = v.WriteAt(fill(byte(i), 8000), 0, false)
+	}
+	if !errors.Is(err, target.ErrNoSpace) || g.Err() != nil {
+		t.Fatalf("%v; latched: %v", err, g.Err())
+	}
+	mu.Lock()
+	full = false
+	mu.Unlock()
+	for range 100 {
+		if err = v.WriteAt(fill(99, 8000), 0, false); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatalf("with room again: %v", err)
+	}
+	expect(t, "volume", v, 0, fill(99, 8000))
+	closeGroup(t, g)
+}
