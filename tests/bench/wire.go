@@ -30,7 +30,7 @@ func measureWire(ctx context.Context, o options) (table string, err error) {
 	d, err := harness.Spec{
 		Binary: o.binary, Data: filepath.Join(dir, "weir"), Log: filepath.Join(dir, "weir.log"),
 		Args: []string{"up", "--nbd", "127.0.0.1:0", "--iscsi", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-			"--volume", "v:1536M", "--epoch", "1h", "--epoch-bytes", "4GiB"},
+			"--volume", "v:1536M", "--epoch", "1h", "--epoch-bytes", "4GiB", "--log-budget", "16GiB"},
 	}.Start(ctx)
 	if err != nil {
 		return "", err
