@@ -81,7 +81,7 @@ func (u *Unit) vitalPage(page byte, n *Nexus) ([]byte, bool) {
 		body = u.designators()
 	case vpdExtended:
 		body = make([]byte, 60)
-		body[1] = 0x07 // HEADSUP, ORDSUP, SIMPSUP
+		body[1] = 0x01 // SIMPSUP: commands run at the same time, whatever their task attribute
 		body[2] = 0x01 // V_SUP: there is a volatile cache
 	case vpdBlockLimits:
 		body = u.blockLimits()
