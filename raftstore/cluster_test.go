@@ -50,11 +50,12 @@ type testCluster struct {
 
 	mu     sync.Mutex
 	faults map[string]func(step) error // by node
+	fakes  map[string]*fakeDisk        // by server ID
 }
 
 func newTestCluster(t testing.TB) *testCluster {
 	t.Helper()
-	c := &testCluster{t: t, ca: newTestCA(t), dir: t.TempDir(), nodes: map[string]*Node{}, addrs: map[string]string{}}
+	c := &testCluster{t: t, ca: newTestCA(t), dir: t.TempDir(), nodes: map[string]*Node{}, addrs: map[string]string{}, fakes: map[string]*fakeDisk{}}
 	t.Cleanup(c.close)
 	return c
 }
@@ -96,7 +97,7 @@ func (c *testCluster) start(name string) *Node {
 func (c *testCluster) options(name string) Options {
 	opt := Options{
 		Name: name, DataDir: filepath.Join(c.dir, name), TLS: c.ca.issue(roleNode, name),
-		Logger: testLogger(c.t), copies: openFakeCopies,
+		Logger: testLogger(c.t), copies: c.openFakeCopies,
 		fault: func(s step) error {
 			c.mu.Lock()
 			f := c.faults[name]
@@ -123,7 +124,11 @@ func (c *testCluster) options(name string) Options {
 
 func (c *testCluster) open(name string) *Node {
 	c.t.Helper()
-	opt := c.options(name)
+	return c.openWith(name, c.options(name))
+}
+
+func (c *testCluster) openWith(name string, opt Options) *Node {
+	c.t.Helper()
 	addr := c.addrs[name]
 	if addr == "" {
 		addr = "127.0.0.1:0"
@@ -340,19 +345,28 @@ type fakeCopies struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	panics atomic.Bool
+	*fakeDisk
 
+	queue []replica.Entry
+	wake  chan struct{}
+}
+
+// fakeDisk is what fakeCopies would find again after a restart.
+type fakeDisk struct {
 	mu       sync.Mutex
 	verified map[ident.GroupID]ident.Point
 	numbers  map[ident.GroupID]uint64
-	queue    []replica.Entry
-	wake     chan struct{}
 }
 
-func openFakeCopies(n *Node) (copies, error) {
-	f := &fakeCopies{
-		n: n, verified: map[ident.GroupID]ident.Point{}, numbers: map[ident.GroupID]uint64{},
-		wake: make(chan struct{}, 1),
+func (c *testCluster) openFakeCopies(n *Node) (copies, error) {
+	c.mu.Lock()
+	disk := c.fakes[n.ID()]
+	if disk == nil {
+		disk = &fakeDisk{verified: map[ident.GroupID]ident.Point{}, numbers: map[ident.GroupID]uint64{}}
+		c.fakes[n.ID()] = disk
 	}
+	c.mu.Unlock()
+	f := &fakeCopies{n: n, fakeDisk: disk, wake: make(chan struct{}, 1)}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.wg.Add(1)
 	go f.run()

@@ -19,6 +19,10 @@ const (
 	// lagMax is how many points a replica may be behind before wire packs are released without it. It takes the
 	// content from another replica then.
 	lagMax = 1024
+	// promotionLag is how many points a node that joins a group may be behind when it becomes a replica.
+	promotionLag = 2
+	// movesMax bounds the Raft entries of one round.
+	movesMax = 64
 )
 
 // house is what the leader knows of the nodes for its housekeeping. Safe for concurrent use.
@@ -46,25 +50,38 @@ func (h *house) pinned(group ident.GroupID, number uint64) bool {
 	return false
 }
 
-// releasable returns the number up to which a group's wire packs are not needed any more: all replicas have verified
-// it, or a quorum has and the others are far behind.
-func (h *house) releasable(g meta.Group, nodes map[string]string) uint64 {
+// verified returns the number of the newest point of a group that a node has verified, as far as is known.
+func (h *house) verified(node string, group ident.GroupID) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.reports[node].verified[group]
+}
+
+// releasable returns the number up to which a group's wire packs are not needed any more: all that hold or join it have
+// verified it, or a quorum has and the others are far behind.
+func (h *house) releasable(g meta.Group, nodes map[string]string) uint64 {
+	quorum := h.quorumVerified(g.ID, g.Replicas, nodes)
+	all := quorum
+	for _, name := range slices.Concat(g.Replicas, g.Joining) {
+		all = min(all, h.verified(nodes[name], g.ID))
+	}
+	if g.Number > lagMax {
+		return max(all, min(quorum, g.Number-lagMax))
+	}
+	return all
+}
+
+// quorumVerified returns the number of the newest point that a quorum of the named nodes has verified.
+func (h *house) quorumVerified(group ident.GroupID, names []string, nodes map[string]string) uint64 {
 	var got []uint64
-	for _, name := range g.Replicas {
-		got = append(got, h.reports[nodes[name]].verified[g.ID])
+	for _, name := range names {
+		got = append(got, h.verified(nodes[name], group))
 	}
 	if len(got) == 0 {
 		return 0
 	}
 	slices.Sort(got)
-	all := got[0]
-	quorum := got[len(got)-meta.Quorum(len(got))]
-	if g.Number > lagMax {
-		return max(all, min(quorum, g.Number-lagMax))
-	}
-	return all
+	return got[len(got)-meta.Quorum(len(got))]
 }
 
 // keep replaces what is known, and forgets nodes that are not members.
@@ -86,14 +103,64 @@ func (h *house) keep(reports map[string]nodeReport, members []meta.Node) {
 func (n *Node) keepHouse(ctx context.Context) {
 	for sleep(ctx, houseInterval) {
 		n.collect(ctx)
-		cmd := n.tidy()
-		if len(cmd.Groups) == 0 || ctx.Err() != nil {
-			continue
+		var cmds []meta.Command
+		if trim := n.tidy(); len(trim.Groups) > 0 {
+			cmds = append(cmds, trim)
 		}
-		if _, err := n.propose(cmd); err != nil {
-			n.log.Info("housekeeping", "err", err)
+		cmds = append(cmds, n.moves()...)
+		for _, cmd := range cmds {
+			if ctx.Err() != nil {
+				return
+			}
+			if _, err := n.propose(cmd); err != nil {
+				n.log.Info("housekeeping", "kind", cmd.Kind(), "err", err)
+				break
+			}
 		}
 	}
+}
+
+// moves carries groups on to the nodes that they should be on: a node that has taken in a group becomes a replica of it,
+// and a replica too many leaves once the others hold what it held. A new replica may lack the last points: their wire
+// packs are on a quorum of the others.
+func (n *Node) moves() []meta.Command {
+	var cmds []meta.Command
+	n.fsm.read(func(s *meta.State) {
+		nodes := nodeIDs(s)
+		for _, g := range s.Groups() {
+			if len(cmds) == movesMax {
+				return
+			}
+			if p := n.move(s, g, nodes); p != nil {
+				cmds = append(cmds, p)
+			}
+		}
+	})
+	return cmds
+}
+
+func (n *Node) move(s *meta.State, g meta.Group, nodes map[string]string) *meta.Place {
+	if p := s.Relief(g.ID); p != nil {
+		if n.house.quorumVerified(g.ID, p.After, nodes) < g.Placed {
+			return nil
+		}
+		return p
+	}
+	for _, name := range g.Joining {
+		if at := n.house.verified(nodes[name], g.ID); at >= g.Released && at+promotionLag >= g.Number {
+			return s.Promotion(g.ID, name)
+		}
+	}
+	return nil
+}
+
+// nodeIDs maps the names of the members to their server IDs.
+func nodeIDs(s *meta.State) map[string]string {
+	ids := make(map[string]string)
+	for _, node := range s.Nodes() {
+		ids[node.Name] = node.ID
+	}
+	return ids
 }
 
 func (n *Node) collect(ctx context.Context) {
@@ -140,10 +207,7 @@ func (n *Node) tidy() *meta.Trim {
 	cmd := &meta.Trim{}
 	budget := deletesPerEntry
 	n.fsm.read(func(s *meta.State) {
-		nodes := make(map[string]string)
-		for _, node := range s.Nodes() {
-			nodes[node.Name] = node.ID
-		}
+		nodes := nodeIDs(s)
 		for _, g := range s.Groups() {
 			t := meta.TrimGroup{Group: g.ID}
 			if r := n.house.releasable(g, nodes); r > g.Released {

@@ -18,8 +18,10 @@ import (
 	"github.com/weirstor/weir/replicate/rpc"
 	"github.com/weirstor/weir/target"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	grpcpeer "google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 )
 
 const (
@@ -116,9 +118,21 @@ func (n *Node) intercept(ctx context.Context, req any, info *grpc.UnaryServerInf
 	}
 	reply, err = handle(ctx, req)
 	if err != nil {
-		return nil, rpc.ToStatus(translate(err))
+		return nil, n.statusOf(err)
 	}
 	return reply, nil
+}
+
+// statusOf is rpc.ToStatus for what calls return, those included that end because the node or the caller does.
+func (n *Node) statusOf(err error) error {
+	if n.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return status.Errorf(codes.Unavailable, "node %s is closing", n.opt.Name)
+	}
+	st := rpc.ToStatus(translate(err))
+	if status.Code(st) == codes.Internal && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return status.FromContextError(err).Err()
+	}
+	return st
 }
 
 func callerOf(ctx context.Context) (identity, error) {

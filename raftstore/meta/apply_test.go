@@ -288,7 +288,7 @@ func TestPlacement(t *testing.T) {
 	r := c.must(&RemoveNode{Name: gone})
 	now := replicas()
 	if len(now) != 3 || slices.Contains(now, gone) || !slices.Contains(now, three[0]) || len(r.Changed) != 1 {
-		t.Errorf("after %s left %v: %v", gone, three, now)
+		t.Errorf("after %s left %v, the group empty: %v", gone, three, now)
 	}
 	c.refused(&Place{Group: groupID(1), Before: three, After: now}, rpc.ErrInUse)
 	c.refused(&Place{Group: groupID(1), Before: now, After: []string{"zz"}}, rpc.ErrBadRequest)

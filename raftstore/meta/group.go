@@ -21,7 +21,9 @@ type group struct {
 	gateway     ident.UUID
 	gatewayName string
 	keepLast    uint32
-	replicas    []string // node names, by rank
+	replicas    []string // node names; they count for a quorum
+	joining     []string // node names; they take the group in and become replicas when they hold it
+	placed      uint64   // number of the head when the replicas last changed by Place
 	timelines   []timeline
 	numbers     uint64 // last number given
 	released    uint64 // points up to this number need their wire packs no more
@@ -77,7 +79,9 @@ type Group struct {
 	Gateway     ident.UUID
 	GatewayName string
 	KeepLast    uint32
-	Replicas    []string    // node names
+	Replicas    []string    // node names; they count for a quorum
+	Joining     []string    // node names; they are taking the group in to become replicas
+	Placed      uint64      // number of the head when the replicas last changed by Place
 	Head        ident.Point // zero: none yet
 	Number      uint64      // of the head
 	Points      int         // kept
@@ -108,7 +112,7 @@ func (g *group) entry(p point) Entry {
 func (g *group) info() Group {
 	return Group{
 		ID: g.id, Name: g.name, Term: g.term, Gateway: g.gateway, GatewayName: g.gatewayName, KeepLast: g.keepLast,
-		Replicas: g.replicas, Head: g.head, Number: g.numbers, Points: g.points.Len() - g.hidden, Released: g.released,
+		Replicas: g.replicas, Joining: g.joining, Placed: g.placed, Head: g.head, Number: g.numbers, Points: g.points.Len() - g.hidden, Released: g.released,
 	}
 }
 
@@ -254,14 +258,14 @@ func (s *State) Number(p ident.Point) uint64 {
 	return found.number
 }
 
-// Follows reports whether a node keeps a copy of a group: because the group is placed there, or because a disk there
-// follows one of its volumes.
+// Follows reports whether a node keeps a copy of a group: because the group is placed there or will be, or because a disk
+// there follows one of its volumes.
 func (s *State) Follows(node string, id ident.GroupID) bool {
 	g := s.groups[id]
 	if g == nil {
 		return false
 	}
-	if slices.Contains(g.replicas, node) {
+	if slices.Contains(g.replicas, node) || slices.Contains(g.joining, node) {
 		return true
 	}
 	for _, d := range s.disks {

@@ -39,6 +39,12 @@ func (m *SetNode) apply(s *State, _ uint64) Result {
 			return refuse(rpc.ErrExists, "node %s at %s is %s at %s", o.ID, o.Address, o.Name, o.Address)
 		}
 	}
+	if old, known := s.nodes[n.Name]; known && old.ID != n.ID {
+		if g, sole := s.soleReplica(n.Name); sole {
+			return refuse(rpc.ErrInUse, "node %s with another disk: only %s holds group %s", n.Name, old.ID, g)
+		}
+		s.empty(n.Name)
+	}
 	s.nodes[n.Name] = n
 	return Result{Changed: s.fill()}
 }
@@ -49,6 +55,9 @@ func (m *RemoveNode) apply(s *State, _ uint64) Result {
 	}
 	if len(s.nodes) == 1 {
 		return refuse(rpc.ErrInUse, "%s is the last node", m.Name)
+	}
+	if g, sole := s.soleReplica(m.Name); sole {
+		return refuse(rpc.ErrInUse, "only %s holds group %s; a node that joins takes it over in time", m.Name, g)
 	}
 	delete(s.nodes, m.Name)
 	return Result{Changed: s.fill()}

@@ -42,26 +42,69 @@ func (s *State) Ideal(group ident.GroupID) []string {
 // Quorum is the number of replicas, of n, that must hold a pack before it counts.
 func Quorum(n int) int { return n/2 + 1 }
 
-// fill gives groups that have too few replicas more of them, and takes away those that are no members any more.
+// fill adjusts all groups to the nodes there are. Nodes that are no members any more leave at once. Nodes that should
+// hold a group and do not yet begin to join it; an empty group they hold at once.
 func (s *State) fill() []ident.GroupID {
 	var changed []ident.GroupID
 	for id, g := range s.groups {
-		after := slices.DeleteFunc(slices.Clone(g.replicas), func(n string) bool {
-			_, ok := s.nodes[n]
-			return !ok
-		})
-		for _, n := range s.Ideal(id) {
-			if len(after) < int(s.replicas) && !slices.Contains(after, n) {
-				after = append(after, n)
-			}
+		gone := func(n string) bool { _, ok := s.nodes[n]; return !ok }
+		replicas := slices.DeleteFunc(slices.Clone(g.replicas), gone)
+		ideal := s.Ideal(id)
+		if g.points.Len() == 0 {
+			replicas = ideal
 		}
-		if !slices.Equal(after, g.replicas) {
-			g.replicas = after
+		joining := slices.DeleteFunc(slices.Clone(ideal), func(n string) bool { return slices.Contains(replicas, n) })
+		if !slices.Equal(replicas, g.replicas) || !slices.Equal(joining, g.joining) {
+			g.replicas, g.joining = replicas, joining
 			changed = append(changed, id)
 		}
 	}
 	sortGroups(changed)
 	return changed
+}
+
+// empty takes a node out of the replicas of all groups that have points: its disk is new.
+func (s *State) empty(node string) {
+	for _, g := range s.groups {
+		if g.points.Len() > 0 {
+			g.replicas = slices.DeleteFunc(slices.Clone(g.replicas), func(n string) bool { return n == node })
+		}
+	}
+}
+
+// soleReplica returns a group with points that only the node holds.
+func (s *State) soleReplica(node string) (ident.GroupID, bool) {
+	var held []ident.GroupID
+	for id, g := range s.groups {
+		if g.points.Len() > 0 && slices.Equal(g.replicas, []string{node}) {
+			held = append(held, id)
+		}
+	}
+	sortGroups(held)
+	if len(held) == 0 {
+		return ident.GroupID{}, false
+	}
+	return held[0], true
+}
+
+// Promotion makes a node that joins a group one of its replicas. It returns nil when the node does not join the group,
+// or the group has one replica too many already.
+func (s *State) Promotion(id ident.GroupID, node string) *Place {
+	g := s.groups[id]
+	if g == nil || !slices.Contains(g.joining, node) || len(g.replicas) > int(s.replicas) {
+		return nil
+	}
+	return &Place{Group: id, Before: g.replicas, After: append(slices.Clone(g.replicas), node)}
+}
+
+// Relief takes away the replica that a group prefers least, if it has one too many; nil if not. It must wait until a
+// quorum of those that stay has verified Group.Placed: what came later is on a quorum of them anyway.
+func (s *State) Relief(id ident.GroupID) *Place {
+	g := s.groups[id]
+	if g == nil || len(g.replicas) <= int(s.replicas) {
+		return nil
+	}
+	return &Place{Group: id, Before: g.replicas, After: rank(id, g.replicas)[:len(g.replicas)-1]}
 }
 
 func sortGroups(l []ident.GroupID) {
@@ -76,6 +119,9 @@ func (m *Place) apply(s *State, _ uint64) Result {
 	if !slices.Equal(g.replicas, m.Before) {
 		return refuse(errPlaceMoved, "group %s is on %v, not on %v", m.Group, g.replicas, m.Before)
 	}
+	if !slices.ContainsFunc(m.After, func(n string) bool { return slices.Contains(m.Before, n) }) && g.points.Len() > 0 {
+		return refuse(errBadPlace, "group %s on %v: none of %v stays", m.Group, m.After, m.Before)
+	}
 	for i, n := range m.After {
 		if _, ok := s.nodes[n]; !ok || slices.Contains(m.After[:i], n) {
 			return refuse(errBadPlace, "group %s on %v", m.Group, m.After)
@@ -84,6 +130,7 @@ func (m *Place) apply(s *State, _ uint64) Result {
 	if len(m.After) == 0 {
 		return refuse(errBadPlace, "group %s on no node", m.Group)
 	}
-	g.replicas = m.After
+	g.replicas, g.placed = m.After, g.numbers
+	g.joining = slices.DeleteFunc(s.Ideal(m.Group), func(n string) bool { return slices.Contains(m.After, n) })
 	return Result{Changed: []ident.GroupID{m.Group}}
 }

@@ -82,6 +82,8 @@ func (g *group) code(c *coder) {
 	c.text(&g.gatewayName, MaxTextBytes)
 	c.uint32(&g.keepLast)
 	codeNames(c, &g.replicas)
+	codeNames(c, &g.joining)
+	c.uvarint(&g.placed)
 	list(c, &g.timelines, maxTimelineList, 17, func(t *timeline) {
 		c.fixed(t.id.UUID[:])
 		end := uint64(t.end)
