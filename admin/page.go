@@ -195,7 +195,15 @@ var pageFuncs = template.FuncMap{
 	"lag":     lagText,
 	"ratio":   ratioText,
 	"shares":  classShares,
+	"role":    roleText,
 	"add":     func(a, b float64) float64 { return a + b },
+}
+
+func roleText(r api.Role) string {
+	if r == api.RoleAll {
+		return "gateway and provider"
+	}
+	return string(r)
 }
 
 func toUint(n any) uint64 {

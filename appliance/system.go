@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -34,6 +33,7 @@ type System struct {
 	provider *raftstore.Node // nil in role gateway
 	gateway  *gateway        // nil in role provider
 	cluster  *cluster        // the provider cluster as seen by RPC
+	web      *certs.Web      // certificate of the admin port; nil on loopback
 
 	mu struct {
 		sync.Mutex
@@ -41,8 +41,6 @@ type System struct {
 		addresses api.Addresses
 	}
 }
-
-const adminCloseTimeout = 5 * time.Second
 
 // backgroundWorkers is how many locked threads pack, compress and scrub beside the doors (design, section 4).
 const backgroundWorkers = 2
@@ -153,44 +151,6 @@ func (s *System) startProvider(ctx context.Context, l *certs.Loaded) error {
 	return nil
 }
 
-// startAdmin opens the admin port.
-func (s *System) startAdmin(token string) error {
-	if s.cfg.Admin == config.Off {
-		return nil
-	}
-	l, err := net.Listen("tcp", s.cfg.Admin)
-	if err != nil {
-		return fmt.Errorf("admin: %w", err)
-	}
-	local := isLoopback(l.Addr())
-	if !local {
-		s.log.Warn("the admin port can be reached from other machines without encryption; every call there needs the token",
-			"address", l.Addr().String(), "token file", filepath.Join(s.cfg.Data, "run", "token"))
-	}
-	server, err := admin.New(admin.Options{
-		Backend: s, Journal: s.journal, Logger: s.log.With("room", "admin"),
-		Token: token, OpenReads: local, Hosts: s.cfg.Hosts,
-	})
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	server.Serve(l)
-	s.closing.add("admin", func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), adminCloseTimeout)
-		defer cancel()
-		return server.Close(ctx)
-	})
-	s.mu.Lock()
-	s.mu.addresses.Admin = l.Addr().String()
-	s.mu.Unlock()
-	return nil
-}
-
-func isLoopback(a net.Addr) bool {
-	t, ok := a.(*net.TCPAddr)
-	return ok && t.IP.IsLoopback()
-}
-
 // open opens the doors, says so, and leaves the run files.
 func (s *System) open(token string) error {
 	if s.gateway != nil {
@@ -198,7 +158,11 @@ func (s *System) open(token string) error {
 			return err
 		}
 	}
-	run, err := runfile.Announce(s.cfg.Data, runfile.Daemon{Addresses: s.Addresses(), Token: token})
+	d := runfile.Daemon{Addresses: s.Addresses(), Token: token}
+	if s.web != nil {
+		d.Certificate = s.web.PEM
+	}
+	run, err := runfile.Announce(s.cfg.Data, d)
 	if err != nil {
 		return err
 	}

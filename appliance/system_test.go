@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/weirstor/weir/admin/api"
+	adminclient "github.com/weirstor/weir/admin/client"
 	"github.com/weirstor/weir/admin/runfile"
 	"github.com/weirstor/weir/appliance/certs"
 	"github.com/weirstor/weir/appliance/config"
@@ -269,5 +270,39 @@ func TestStartFails(t *testing.T) {
 	}
 	if _, err := Start(t.Context(), "king", c, log); !errors.Is(err, api.ErrInvalid) {
 		t.Errorf("unknown role: %v", err)
+	}
+}
+
+// TestAdminOverTLS: a command of the same user finds address, token and certificate by the data folder.
+func TestAdminOverTLS(t *testing.T) {
+	c := testConfig(t)
+	c.AdminTLS = "on"
+	s := start(t, api.RoleAll, c)
+	defer stop(t, s)
+	for name, opt := range map[string]adminclient.Options{
+		"by folder":  {Data: c.Data},
+		"by address": {Address: s.Addresses().Admin},
+		"by page":    {Address: s.Addresses().Page},
+	} {
+		a, err := adminclient.New(opt)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := a.CreateVolume(t.Context(), api.VolumeCreate{Name: "v", Size: 1 << 20}); err != nil && !errors.Is(err, api.ErrConflict) {
+			t.Errorf("%s: %v", name, err)
+		}
+		a.Close()
+	}
+	other, err := certs.OpenWeb(t.TempDir(), []string{"127.0.0.1"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := adminclient.New(adminclient.Options{Address: s.Addresses().Page, Certificate: other.PEM})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if _, err := a.Status(t.Context()); err == nil {
+		t.Error("a daemon with another certificate is trusted")
 	}
 }

@@ -47,6 +47,7 @@ type Status struct {
 // DATA/run/addresses.json.
 type Addresses struct {
 	Admin    string `json:"admin,omitempty" doc:"REST API, metrics and page, HOST:PORT"`
+	Page     string `json:"page,omitempty" doc:"URL of the page at the admin port"`
 	NBD      string `json:"nbd,omitempty" doc:"NBD door, HOST:PORT"`
 	ISCSI    string `json:"iscsi,omitempty" doc:"iSCSI door, HOST:PORT"`
 	Provider string `json:"provider,omitempty" doc:"provider port (Raft and RPC), HOST:PORT"`

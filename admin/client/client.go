@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -28,10 +30,10 @@ const answerBytesMax = 64 << 20
 
 // Options say how to reach a daemon. All are optional.
 type Options struct {
-	Address string      // HOST:PORT or a URL
-	Data    string      // data folder of the daemon, which holds its address and token
-	Token   string      // bearer token
-	TLS     *tls.Config // for https addresses
+	Address     string // HOST:PORT or a URL
+	Data        string // data folder of the daemon, which holds its address and token
+	Token       string // bearer token
+	Certificate []byte // PEM; of the daemon itself or of an authority to trust, for https addresses
 }
 
 // Client calls one daemon. Safe for concurrent use.
@@ -41,8 +43,8 @@ type Client struct {
 	http  *http.Client
 }
 
-// New finds the daemon: by Data when given, else at Address, else at DefaultAddress. The token of a daemon of the
-// same user is found in its run files.
+// New finds the daemon: by Data when given, else at Address, else at DefaultAddress. Token and certificate of a daemon of
+// the same user are found in its run files.
 func New(opt Options) (*Client, error) {
 	if opt.Data != "" && opt.Address == "" {
 		d, err := runfile.InFolder(opt.Data)
@@ -50,43 +52,88 @@ func New(opt Options) (*Client, error) {
 			return nil, api.Advise(fmt.Errorf("%w: %w", api.ErrUnavailable, err), "start it with: weir up --data %s", opt.Data)
 		}
 		opt.Address = d.Addresses.Admin
-		if opt.Token == "" {
-			opt.Token = d.Token
-		}
+		opt.adopt(d)
 	}
 	if opt.Address == "" {
 		opt.Address = DefaultAddress
 	}
+	host, err := hostOf(opt.Address)
+	if err != nil {
+		return nil, err
+	}
+	if d, err := runfile.At(host); err == nil {
+		opt.adopt(d)
+	}
 	c := &Client{base: strings.TrimSuffix(opt.Address, "/"), token: opt.Token}
 	if !strings.Contains(c.base, "://") {
 		c.base = "http://" + c.base
+		if len(opt.Certificate) > 0 {
+			c.base = "https://" + host
+		}
 	}
-	u, err := url.Parse(c.base)
-	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("%w: admin address %q is neither HOST:PORT nor a URL", api.ErrInvalid, opt.Address)
-	}
-	if c.token == "" {
-		c.token = tokenFor(opt.Data, u.Host)
+	conf, err := trust(opt.Certificate)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", api.ErrInvalid, err)
 	}
 	c.http = &http.Client{Transport: &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-		TLSClientConfig:     opt.TLS,
+		TLSClientConfig:     conf,
 		TLSHandshakeTimeout: 5 * time.Second,
 		IdleConnTimeout:     30 * time.Second,
 	}}
 	return c, nil
 }
 
-// tokenFor looks for the token of a daemon of this user; "" when there is none.
-func tokenFor(data, address string) string {
-	d, err := runfile.At(address)
-	if err != nil && data != "" {
-		d, err = runfile.InFolder(data)
+// adopt takes from run files what was not given.
+func (o *Options) adopt(d runfile.Daemon) {
+	if o.Token == "" {
+		o.Token = d.Token
 	}
+	if len(o.Certificate) == 0 {
+		o.Certificate = d.Certificate
+	}
+}
+
+// hostOf returns the HOST:PORT of an address or URL.
+func hostOf(address string) (string, error) {
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return "", fmt.Errorf("%w: admin address %q is neither HOST:PORT nor a URL", api.ErrInvalid, address)
+	}
+	return u.Host, nil
+}
+
+// trust returns a configuration that accepts exactly the daemon whose certificate is given, under any name; or, when an
+// authority's certificate is given, whatever it has signed; without any, what the machine trusts.
+func trust(certificate []byte) (*tls.Config, error) {
+	conf := &tls.Config{MinVersion: tls.VersionTLS13}
+	if len(certificate) == 0 {
+		return conf, nil
+	}
+	block, _ := pem.Decode(certificate)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, errors.New("no certificate in what was given as one")
+	}
+	pinned, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return ""
+		return nil, err
 	}
-	return d.Token
+	if pinned.IsCA {
+		conf.RootCAs = x509.NewCertPool()
+		conf.RootCAs.AddCert(pinned)
+		return conf, nil
+	}
+	conf.InsecureSkipVerify = true // replaced by the comparison below
+	conf.VerifyConnection = func(s tls.ConnectionState) error {
+		if len(s.PeerCertificates) == 0 || !s.PeerCertificates[0].Equal(pinned) {
+			return errors.New("the daemon's certificate is not the one that is trusted")
+		}
+		return nil
+	}
+	return conf, nil
 }
 
 // Address returns the URL of the daemon.

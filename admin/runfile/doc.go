@@ -4,6 +4,7 @@
 //
 //	DATA/run/addresses.json        api.Addresses, mode 0600
 //	DATA/run/token                 bearer token, mode 0600, new at every start
+//	DATA/run/admin.crt             certificate of the admin port, when it speaks TLS
 //	CACHE/weir/run/HOST_PORT.json  {"data": DATA}, mode 0600; CACHE is os.UserCacheDir
 //
 // The token is read only from folders that belong to the same user, so whoever else listens at the address gets a

@@ -16,6 +16,7 @@ const (
 	runFolder     = "run"
 	addressesName = "addresses.json"
 	tokenName     = "token"
+	certName      = "admin.crt"
 	tokenBytesMax = 256
 )
 
@@ -24,8 +25,9 @@ var ErrNoDaemon = errors.New("no running daemon found")
 
 // Daemon is where a daemon is reached.
 type Daemon struct {
-	Addresses api.Addresses
-	Token     string
+	Addresses   api.Addresses
+	Token       string
+	Certificate []byte // PEM; of an admin port with TLS, empty without
 }
 
 // NewToken returns a fresh bearer token.
@@ -50,6 +52,15 @@ func Announce(data string, d Daemon) (*Announcement, error) {
 	a := &Announcement{}
 	if err := a.write(filepath.Join(dir, tokenName), []byte(d.Token+"\n")); err != nil {
 		return nil, err
+	}
+	certificate := filepath.Join(dir, certName)
+	if err := os.Remove(certificate); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("run file: %w", err) // of an earlier start
+	}
+	if len(d.Certificate) > 0 {
+		if err := a.write(certificate, d.Certificate); err != nil {
+			return nil, err
+		}
 	}
 	if err := a.write(filepath.Join(dir, addressesName), append(b, '\n')); err != nil {
 		a.Withdraw()
@@ -123,6 +134,10 @@ func InFolder(data string) (Daemon, error) {
 	}
 	if err := json.Unmarshal(b, &d.Addresses); err != nil {
 		return d, fmt.Errorf("addresses of the daemon: %w", err)
+	}
+	d.Certificate, err = os.ReadFile(filepath.Join(data, runFolder, certName))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return d, fmt.Errorf("certificate of the daemon: %w", err)
 	}
 	d.Token, err = readToken(filepath.Join(data, runFolder, tokenName))
 	return d, err

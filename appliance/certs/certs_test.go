@@ -152,3 +152,26 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("show: %+v, %v", infos, err)
 	}
 }
+
+func TestWeb(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	w, err := OpenWeb(dir, []string{"localhost", "127.0.0.1"}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Certificate.Leaf.VerifyHostname("localhost"), w.Certificate.Leaf.VerifyHostname("127.0.0.1")); err != nil {
+		t.Error(err)
+	}
+	if again, err := OpenWeb(dir, nil, now); err != nil || again.Fingerprint != w.Fingerprint {
+		t.Errorf("second opening: another certificate, %v", err)
+	}
+	if later, err := OpenWeb(dir, nil, now.AddDate(0, 0, leafDays-5)); err != nil || later.Fingerprint == w.Fingerprint {
+		t.Errorf("near its end it was not made anew: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, webCertFile), []byte("no"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenWeb(dir, nil, now); err == nil {
+		t.Error("a damaged certificate was replaced without a word")
+	}
+}

@@ -20,8 +20,9 @@ type Config struct {
 	Name  string `yaml:"name"`  // of this gateway or node
 	Certs string `yaml:"certs"` // folder with ca.crt, node.crt, node.key
 
-	Admin string   `yaml:"admin"` // HOST:PORT, port 0 for any, or "off"
-	Hosts []string `yaml:"hosts"` // names besides addresses under which the page may be asked for
+	Admin    string   `yaml:"admin"`     // HOST:PORT, port 0 for any, or "off"
+	AdminTLS string   `yaml:"admin_tls"` // auto: outside loopback; on; off
+	Hosts    []string `yaml:"hosts"`     // names besides addresses under which the page may be asked for
 
 	// Gateway.
 	NBD         string   `yaml:"nbd"`
@@ -63,7 +64,7 @@ type Disk struct {
 // Default returns the configuration before file and flags.
 func Default() Config {
 	return Config{
-		Admin: "127.0.0.1:8480", NBD: "127.0.0.1:10809", ISCSI: "127.0.0.1:3260", Listen: "127.0.0.1:8481",
+		Admin: "127.0.0.1:8480", AdminTLS: "auto", NBD: "127.0.0.1:10809", ISCSI: "127.0.0.1:3260", Listen: "127.0.0.1:8481",
 		Epoch: Duration(time.Second), EpochBytes: 64 << 20, LogBudget: 4 << 30, Replication: true,
 	}
 }
@@ -170,6 +171,9 @@ func (c *Config) check() error {
 	}
 	for i := range c.Disks {
 		errs = append(errs, c.Disks[i].check())
+	}
+	if !slices.Contains([]string{"auto", "on", "off"}, c.AdminTLS) {
+		errs = append(errs, fmt.Errorf("admin TLS is %q, want auto, on or off", c.AdminTLS))
 	}
 	if c.Data == "" {
 		errs = append(errs, errors.New("no data folder: give --data DIR or data: in the file"))

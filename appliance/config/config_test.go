@@ -116,6 +116,7 @@ func TestContradictions(t *testing.T) {
 	}{
 		"no data":             {func(c *Config) { c.Data = "" }, (*Config).CheckUp},
 		"bad address":         {func(c *Config) { c.NBD = "nowhere" }, (*Config).CheckUp},
+		"odd TLS":             {func(c *Config) { c.AdminTLS = "perhaps" }, (*Config).CheckUp},
 		"short epoch":         {func(c *Config) { c.Epoch = 1 }, (*Config).CheckUp},
 		"small log":           {func(c *Config) { c.LogBudget = 1 << 20 }, (*Config).CheckUp},
 		"up with providers":   {func(c *Config) { c.Providers = []string{"a:1"} }, (*Config).CheckUp},

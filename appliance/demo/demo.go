@@ -88,8 +88,11 @@ func (d *demo) run(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	d.report.finish(d.system.Status(), time.Since(began))
+	if err := d.report.Print(d.opt.Out); err != nil {
+		return err
+	}
 	if d.opt.Hold {
-		d.say("the page is at http://%s/ until you press Ctrl-C", d.system.Addresses().Admin)
+		d.say("\nthe page is at %s until you press Ctrl-C", d.system.Addresses().Page)
 		<-ctx.Done()
 	}
 	return nil
@@ -116,7 +119,7 @@ func (d *demo) start(ctx context.Context, dir string, size int64) error {
 	}
 	a := d.system.Addresses()
 	d.report.Addresses = a
-	d.say("  NBD nbd://%s/%s   iSCSI %s   page http://%s/", a.NBD, volume, a.ISCSI, a.Admin)
+	d.say("  NBD nbd://%s/%s   iSCSI %s   page %s", a.NBD, volume, a.ISCSI, a.Page)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"io"
+	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -64,8 +65,9 @@ func (r *Report) finish(s api.Status, took time.Duration) {
 	r.Seconds = took.Seconds()
 }
 
-// Print writes the summary for people; columns are separated by tabs.
-func (r Report) Print(w io.Writer) {
+// Print writes the summary for people.
+func (r Report) Print(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "\nCLASS\tCHUNKS\tWRITTEN BY THE HOST\tON THE WIRE\n")
 	for _, c := range r.Chunks {
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", c.Class, c.Chunks, size(c.Bytes), size(c.WireBytes))
@@ -86,6 +88,7 @@ func (r Report) Print(w io.Writer) {
 		verdict = "NOT EQUAL"
 	}
 	fmt.Fprintf(w, "result\t%s; %.1f s in all\n", verdict, r.Seconds)
+	return w.Flush()
 }
 
 func size(n uint64) string { return humanize.IBytes(n) }

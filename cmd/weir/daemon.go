@@ -26,6 +26,7 @@ func (f *daemonFlags) common(c *cobra.Command) {
 	p.StringVar(&f.file, "config", "", "YAML `FILE` with the same settings; flags win over it")
 	p.StringVar(&f.flags.Data, "data", "", "`DIR` for everything that is kept; made when it is not there (WEIR_DATA)")
 	p.StringVar(&f.flags.Admin, "admin", f.flags.Admin, "`HOST:PORT` of REST API, metrics and page; port 0 takes a free one, off none")
+	p.StringVar(&f.flags.AdminTLS, "admin-tls", f.flags.AdminTLS, "TLS at the admin port: auto (outside loopback), on, off")
 	p.StringVar(&f.flags.Certs, "certs", "", "`DIR` with ca.crt, node.crt, node.key (default DATA/certs)")
 	p.BoolVarP(&f.verbose, "verbose", "v", false, "log more")
 }
@@ -55,6 +56,7 @@ func (f *daemonFlags) config(c *cobra.Command) (config.Config, error) {
 	for name, set := range map[string]func(){
 		"data":        func() { cfg.Data = f.flags.Data },
 		"admin":       func() { cfg.Admin = f.flags.Admin },
+		"admin-tls":   func() { cfg.AdminTLS = f.flags.AdminTLS },
 		"certs":       func() { cfg.Certs = f.flags.Certs },
 		"name":        func() { cfg.Name = f.flags.Name },
 		"epoch":       func() { cfg.Epoch = f.flags.Epoch },
@@ -120,7 +122,7 @@ func (f *daemonFlags) run(c *cobra.Command, role api.Role) error {
 func announce(out io.Writer, role api.Role, cfg config.Config, a api.Addresses) {
 	fmt.Fprintf(out, "weir %s is ready, data in %s\n", role, cfg.Data)
 	for _, l := range []struct{ what, where string }{
-		{"NBD", prefixed("nbd://", a.NBD)}, {"iSCSI", a.ISCSI}, {"provider", a.Provider}, {"page", prefixed("http://", a.Admin)},
+		{"NBD", prefixed("nbd://", a.NBD)}, {"iSCSI", a.ISCSI}, {"provider", a.Provider}, {"page", a.Page},
 	} {
 		if l.where != "" {
 			fmt.Fprintf(out, "  %-9s %s\n", l.what, l.where)

@@ -34,7 +34,7 @@ func showStatus(p *printer, s api.Status) {
 	if s.Health.Action != "" {
 		p.line("  do: %s", s.Health.Action)
 	}
-	for _, l := range [][2]string{{"NBD", s.Addresses.NBD}, {"iSCSI", s.Addresses.ISCSI}, {"provider", s.Addresses.Provider}, {"page", s.Addresses.Admin}} {
+	for _, l := range [][2]string{{"NBD", s.Addresses.NBD}, {"iSCSI", s.Addresses.ISCSI}, {"provider", s.Addresses.Provider}, {"page", s.Addresses.Page}} {
 		if l[1] != "" {
 			p.row("  "+l[0], l[1])
 		}

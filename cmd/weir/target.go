@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -30,7 +28,7 @@ func (r *remote) flags(c *cobra.Command) {
 	p.StringVar(&r.admin, "admin", "", "`ADDRESS` of the daemon (WEIR_ADMIN; default "+client.DefaultAddress+")")
 	p.StringVar(&r.data, "data", "", "data `DIR` of the daemon, which knows its address (WEIR_DATA)")
 	p.StringVar(&r.token, "token-file", "", "`FILE` with the daemon's token (or WEIR_TOKEN; found by itself for daemons of the same user)")
-	p.StringVar(&r.ca, "ca", "", "`FILE` with the certificate to trust, for https addresses")
+	p.StringVar(&r.ca, "ca", "", "`FILE` with the certificate of the daemon, or of an authority, to trust for https addresses")
 	p.BoolVar(&r.json, "json", false, "print JSON")
 }
 
@@ -52,11 +50,7 @@ func (r *remote) connect() (*client.Client, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: --ca: %w", errUsage, err)
 		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(b) {
-			return nil, fmt.Errorf("%w: --ca: no certificate in %s", errUsage, r.ca)
-		}
-		opt.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}
+		opt.Certificate = b
 	}
 	return client.New(opt)
 }

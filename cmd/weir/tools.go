@@ -59,7 +59,10 @@ func demoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printEither(c, asJSON, report, func(p *printer) { report.Print(p.w) })
+			if !asJSON {
+				return nil
+			}
+			return printEither(c, true, report, nil)
 		},
 	}
 	p := c.Flags()
