@@ -97,6 +97,10 @@ func (s *sidecar) encode() []byte {
 		b = binary.AppendUvarint(b, r.Count)
 		last = r.First + r.Count
 	}
+	return appendSum(b)
+}
+
+func appendSum(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 

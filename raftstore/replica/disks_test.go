@@ -42,7 +42,7 @@ func TestDiskFollows(t *testing.T) {
 	v := src.addVolume(3<<20 + 512)
 	n := newNode(t, nil, src, nil)
 	spec := n.rawDisk(src, filepath.Join(t.TempDir(), "disk.raw"), "")
-	for i := range 10 {
+	for i := range 6 {
 		if i == 4 {
 			v.grow(5 << 20)
 		}

@@ -101,7 +101,7 @@ func TestSpaceComesBack(t *testing.T) {
 	src := newSource(t, 9)
 	v := src.addVolume(1 << 20)
 	n := newNode(t, vfs.NewMem(), src, nil)
-	for range 40 {
+	for range 14 {
 		v.write(0, src.random(1<<20))
 		p := src.seal()
 		n.Advance(p.entry)
@@ -109,7 +109,7 @@ func TestSpaceComesBack(t *testing.T) {
 		n.Reconcile(src.group, kept([]*sourcePoint{p}))
 		n.settle()
 	}
-	if u := n.Usage(); u.BlocksLive != 256 || u.PackBytes > 20<<20 {
+	if u := n.Usage(); u.BlocksLive != 256 || u.PackBytes > 10<<20 {
 		t.Fatalf("%+v for a volume of 1 MiB", u)
 	}
 	n.check(src.points[len(src.points)-1])
