@@ -48,6 +48,8 @@ type testCluster struct {
 	addrs map[string]string
 	real  bool // nodes take points in really
 
+	strayAge time.Duration // of nodes started from here on
+
 	mu     sync.Mutex
 	faults map[string]func(step) error // by node
 	fakes  map[string]*fakeDisk        // by server ID
@@ -97,7 +99,7 @@ func (c *testCluster) start(name string) *Node {
 func (c *testCluster) options(name string) Options {
 	opt := Options{
 		Name: name, DataDir: filepath.Join(c.dir, name), TLS: c.ca.issue(roleNode, name),
-		Logger: testLogger(c.t), copies: c.openFakeCopies,
+		Logger: testLogger(c.t), strayAge: c.strayAge, copies: c.openFakeCopies,
 		fault: func(s step) error {
 			c.mu.Lock()
 			f := c.faults[name]

@@ -9,6 +9,7 @@ import (
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/raftstore/meta"
 	"github.com/weirstor/weir/raftstore/peer"
+	"github.com/weirstor/weir/replicate/pack"
 	"github.com/weirstor/weir/replicate/rpc"
 )
 
@@ -34,6 +35,7 @@ type house struct {
 type nodeReport struct {
 	verified map[ident.GroupID]uint64
 	pinned   map[ident.GroupID][]uint64
+	strays   []pack.ID
 }
 
 func newHouse() *house { return &house{reports: make(map[string]nodeReport)} }
@@ -84,6 +86,26 @@ func (h *house) quorumVerified(group ident.GroupID, names []string, nodes map[st
 	return got[len(got)-meta.Quorum(len(got))]
 }
 
+// takeStrays returns the command that deletes the packs that nodes have reported, and forgets them: reports name again
+// what is still there.
+func (h *house) takeStrays() *meta.DropPacks {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	seen := make(map[pack.ID]bool)
+	cmd := &meta.DropPacks{}
+	for id, r := range h.reports {
+		for _, p := range r.strays {
+			if !seen[p] {
+				seen[p] = true
+				cmd.Packs = append(cmd.Packs, p)
+			}
+		}
+		r.strays = nil
+		h.reports[id] = r
+	}
+	return cmd
+}
+
 // keep replaces what is known, and forgets nodes that are not members.
 func (h *house) keep(reports map[string]nodeReport, members []meta.Node) {
 	h.mu.Lock()
@@ -108,6 +130,9 @@ func (n *Node) keepHouse(ctx context.Context) {
 			cmds = append(cmds, trim)
 		}
 		cmds = append(cmds, n.moves()...)
+		if drop := n.house.takeStrays(); len(drop.Packs) > 0 {
+			cmds = append(cmds, drop)
+		}
 		for _, cmd := range cmds {
 			if ctx.Err() != nil {
 				return
@@ -198,6 +223,11 @@ func readReport(r *peer.ReportReply) nodeReport {
 		}
 		id := ident.GroupID{UUID: u}
 		out.verified[id], out.pinned[id] = g.GetVerified(), g.GetPinned()
+	}
+	for _, b := range r.GetStrays() {
+		if id, err := toPackID(b); err == nil && len(out.strays) < straysPerReport {
+			out.strays = append(out.strays, id)
+		}
 	}
 	return out
 }

@@ -59,6 +59,7 @@ type Node struct {
 	acks      *ackCache
 	sending   *sending
 	house     *house
+	strays    *strays
 	lead      *leadership
 
 	ctx    context.Context
@@ -74,7 +75,7 @@ func Open(opt Options) (*Node, error) {
 	if err := opt.complete(); err != nil {
 		return nil, errors.Join(err, closeListener(opt.Listener))
 	}
-	n := &Node{opt: opt, log: opt.Logger.With("node", opt.Name), acks: newAckCache(), sending: newSending(), house: newHouse()}
+	n := &Node{opt: opt, log: opt.Logger.With("node", opt.Name), acks: newAckCache(), sending: newSending(), house: newHouse(), strays: newStrays()}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	if err := n.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open node %s: %w", opt.Name, err), n.Close())

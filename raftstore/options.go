@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"time"
 )
 
 // Defaults of Options.
@@ -40,6 +41,8 @@ type Options struct {
 
 	copies func(*Node) (copies, error) // opens the node's copy of groups; tests replace it
 	fault  func(step) error            // called at each step of a commit; tests make it fail
+
+	strayAge time.Duration // default strayAge
 }
 
 // step is a place in the course of a commit where a node may die.
@@ -76,6 +79,9 @@ func (o *Options) complete() error {
 		o.KeepLast = DefaultKeepLast
 	case o.KeepLast < 0:
 		o.KeepLast = 0
+	}
+	if o.strayAge == 0 {
+		o.strayAge = strayAge
 	}
 	if o.fault == nil {
 		o.fault = noFault

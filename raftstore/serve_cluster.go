@@ -63,6 +63,9 @@ func (n *Node) report() *peer.ReportReply {
 	count, bytes := n.packs.Usage()
 	index, _ := n.fsm.applied()
 	r := &peer.ReportReply{AppliedIndex: index, Packs: uint64(count), PackBytes: uint64(bytes)}
+	for _, id := range n.strayPacks() {
+		r.Strays = append(r.Strays, id[:])
+	}
 	pins := make(map[ident.GroupID][]uint64)
 	for _, d := range n.copies.Disks() {
 		if d.Number > 0 {

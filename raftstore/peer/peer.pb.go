@@ -169,6 +169,7 @@ type ReportReply struct {
 	Packs         uint64                 `protobuf:"varint,2,opt,name=packs,proto3" json:"packs,omitempty"`
 	PackBytes     uint64                 `protobuf:"varint,3,opt,name=pack_bytes,json=packBytes,proto3" json:"pack_bytes,omitempty"`
 	Groups        []*GroupReport         `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"`
+	Strays        [][]byte               `protobuf:"bytes,5,rep,name=strays,proto3" json:"strays,omitempty"` // packs that no point needs, there for an hour or longer
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -227,6 +228,13 @@ func (x *ReportReply) GetPackBytes() uint64 {
 func (x *ReportReply) GetGroups() []*GroupReport {
 	if x != nil {
 		return x.Groups
+	}
+	return nil
+}
+
+func (x *ReportReply) GetStrays() [][]byte {
+	if x != nil {
+		return x.Strays
 	}
 	return nil
 }
@@ -304,13 +312,14 @@ const file_peer_proto_rawDesc = "" +
 	"\bHasReply\x12\x12\n" +
 	"\x04have\x18\x01 \x03(\bR\x04have\x12\x14\n" +
 	"\x05freed\x18\x02 \x01(\x04R\x05freed\"\x0f\n" +
-	"\rReportRequest\"\x95\x01\n" +
+	"\rReportRequest\"\xad\x01\n" +
 	"\vReportReply\x12#\n" +
 	"\rapplied_index\x18\x01 \x01(\x04R\fappliedIndex\x12\x14\n" +
 	"\x05packs\x18\x02 \x01(\x04R\x05packs\x12\x1d\n" +
 	"\n" +
 	"pack_bytes\x18\x03 \x01(\x04R\tpackBytes\x12,\n" +
-	"\x06groups\x18\x04 \x03(\v2\x14.weir.v1.GroupReportR\x06groups\"W\n" +
+	"\x06groups\x18\x04 \x03(\v2\x14.weir.v1.GroupReportR\x06groups\x12\x16\n" +
+	"\x06strays\x18\x05 \x03(\fR\x06strays\"W\n" +
 	"\vGroupReport\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\fR\x05group\x12\x1a\n" +
 	"\bverified\x18\x02 \x01(\x04R\bverified\x12\x16\n" +
