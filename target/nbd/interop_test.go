@@ -118,9 +118,9 @@ func TestNbdinfo(t *testing.T) {
 
 func TestNbdcopy(t *testing.T) {
 	needs(t, "nbdcopy", "libnbd-bin")
-	dev := newProbe(64<<20, 512)
+	dev := newProbe(32<<20, 512)
 	_, addr := startServer(t, shelf{"v": dev}, Options{})
-	path, want := scratch(t, 64<<20)
+	path, want := scratch(t, 32<<20)
 	back := path + ".back"
 	run(t, "nbdcopy", "--connections=4", "--requests=64", "--flush", path, "nbd://"+addr+"/v")
 	if dev.count("flush") == 0 {
@@ -145,8 +145,8 @@ func compareFile(t *testing.T, path string, want []byte) {
 
 func TestQemuImg(t *testing.T) {
 	needs(t, "qemu-img", "qemu-utils")
-	_, addr := startServer(t, shelf{"v": newProbe(64<<20, 512), "w": newProbe(64<<20, 4096)}, Options{})
-	path, want := scratch(t, 64<<20)
+	_, addr := startServer(t, shelf{"v": newProbe(32<<20, 512), "w": newProbe(32<<20, 4096)}, Options{})
+	path, want := scratch(t, 32<<20)
 	for _, name := range []string{"v", "w"} {
 		uri := "nbd://" + addr + "/" + name
 		run(t, "qemu-img", "convert", "-n", "-f", "raw", "-O", "raw", path, uri)
@@ -243,7 +243,7 @@ func TestFioVerify(t *testing.T) {
 	}
 	_, addr := startServer(t, shelf{"v": newProbe(64<<20, 4096)}, Options{})
 	out := run(t, "fio", "--name=x", "--ioengine=nbd", "--uri=nbd://"+addr+"/v", "--rw=randrw", "--bsrange=4k-128k",
-		"--blockalign=4k", "--iodepth=32", "--size=64m", "--io_size=128m", "--verify=crc32c",
+		"--blockalign=4k", "--iodepth=32", "--size=64m", "--io_size=64m", "--verify=crc32c",
 		"--verify_state_save=0", "--fsync=64")
 	if strings.Contains(out, "verify:") || !strings.Contains(out, "err= 0") {
 		t.Errorf("fio says:\n%s", out)

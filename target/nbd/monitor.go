@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	monitorTick = 2 * time.Millisecond
-	stuckAfter  = 4 * time.Millisecond // a leader that serves in place for longer is relieved
-	quietTicks  = 50                   // without work after which the monitor sleeps
+	monitorTick = 5 * time.Millisecond
+	stuckAfter  = 5 * time.Millisecond // a leader that serves in place for longer is relieved
+	quietTicks  = 20                   // without work after which the monitor sleeps
 )
 
 // monitor relieves leaders that are stuck in a command which was expected to be fast. It is one goroutine of the

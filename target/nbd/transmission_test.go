@@ -28,6 +28,9 @@ func TestReadsWhatWasWritten(t *testing.T) {
 		for i, n := range sizes {
 			off := uint64(i * 1000)
 			want := pattern(byte(i), n)
+			if n == MaxPayload && c.form != structured {
+				continue // the same path in all forms, and slow with the race detector
+			}
 			c.mustWrite(off, want)
 			c.mustRead(off, want)
 			c.mustRead(off+uint64(n/2), want[n/2:])
