@@ -25,7 +25,7 @@ func (c *columns) appendTo(dst, scratch []byte, e [numColumns]effort) (out, kept
 	for i, col := range c {
 		at := len(dst)
 		if i != colRaw && len(col) >= minDeflate {
-			small, scratch = deflate(small[:0], col, scratch, e[i])
+			small, scratch = compress(small[:0], col, scratch, e[i])
 		} else {
 			small = small[:0]
 		}
@@ -66,7 +66,7 @@ func (c *columns) parse(b []byte, scratch []byte) (rest, kept []byte, err error)
 		}
 		if head&1 == storeRaw {
 			c[i] = b[:n:n]
-		} else if c[i], scratch, err = inflate(nil, b[:n], int(raw), scratch); err != nil {
+		} else if c[i], scratch, err = expand(nil, b[:n], int(raw), scratch); err != nil {
 			return nil, scratch, err
 		}
 		b = b[n:]

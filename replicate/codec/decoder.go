@@ -84,6 +84,7 @@ type decoder struct {
 	after    []byte
 	sources  []sourceRange
 	made     results
+	inner    innerDecoder
 }
 
 // decoded is a chunk of the segment that is being decoded; its leaf blocks begin at at in old and new.
@@ -225,8 +226,8 @@ func (d *decoder) chunk(n uint64) (used uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if t.class == classSame {
-		return 0, corrupt("a segment begins within a chunk")
+	if t.class >= classify.NumClasses {
+		return 0, corrupt("a segment begins with a token of class %d", t.class)
 	}
 	c := Chunk{Volume: d.table[d.volume], Off: off, Len: length, Class: classify.Class(t.class)}
 	if c.Class == classify.ZeroBlock {
@@ -235,7 +236,7 @@ func (d *decoder) chunk(n uint64) (used uint64, err error) {
 		}
 		return 1, d.zeroChunk(c)
 	}
-	return d.dataChunk(c, t)
+	return d.dataChunk(c, t, n)
 }
 
 // place checks where the next chunk lies and moves the position behind it.
@@ -278,8 +279,8 @@ func (d *decoder) readOld(v int, p []byte, off int64) error {
 	return nil
 }
 
-// dataChunk decodes the tokens of a data chunk over its old content; t is the first one.
-func (d *decoder) dataChunk(c Chunk, t token) (used uint64, err error) {
+// dataChunk decodes the tokens of a data chunk, at most n, over its old content; t is the first one.
+func (d *decoder) dataChunk(c Chunk, t token, n uint64) (used uint64, err error) {
 	lo := blockFloor(c.Off)
 	hull := blockCeil(c.Off+c.Len) - lo
 	if d.touched += hull; d.touched > MaxSegmentBytes {
@@ -295,7 +296,13 @@ func (d *decoder) dataChunk(c Chunk, t token) (used uint64, err error) {
 	out := d.new[at+int(c.Off-lo):][:c.Len]
 	stream := d.made.total - lo
 	for pos := int64(0); ; {
-		if err := d.apply(t, out[pos:], c.Off+pos, stream); err != nil {
+		if t.op == opInner {
+			n, err := d.deflated(t, out[pos:], c.Off+pos, stream)
+			if err != nil {
+				return 0, err
+			}
+			used += n
+		} else if err := d.apply(t, out[pos:], c.Off+pos, stream); err != nil {
 			return 0, err
 		}
 		pos += int64(t.lit + t.copy)
@@ -306,6 +313,12 @@ func (d *decoder) dataChunk(c Chunk, t token) (used uint64, err error) {
 		if t, err = d.frame.next(); err != nil {
 			return 0, err
 		}
+		if t.class != classSame {
+			return 0, corrupt("token of class %d within a chunk", t.class)
+		}
+	}
+	if used > n {
+		return 0, corrupt("chunk of %d tokens, %d are left", used, n)
 	}
 	d.made.add(d.new[at:])
 	for i := int64(0); i < hull; i += blockSize {

@@ -14,6 +14,8 @@ const (
 	MaxSegmentZero  = 64 << 20 // leaf blocks that the zero chunks of a segment touch
 	MaxRepeat       = 16 << 20 // leaf blocks made last in an epoch that can be copied again
 	MaxVolumes      = 1 << 16  // volumes that one epoch names
+	MaxInnerBytes   = 4 << 20  // what a deflate stream holds
+	MaxInnerRatio   = 64       // what a deflate stream holds, as a multiple of its length
 	MaxOffset       = 1 << 56  // end of the last chunk of any volume
 	digestBytes     = 8
 )
@@ -47,12 +49,13 @@ const (
 	opLast  = 2 // as far away as the last displaced copy
 	opLast2 = 3 // as the one before that
 	opLast3 = 4
-	opNear  = 5 // new displacement, bytes, as a difference from the last
-	opPage  = 6 // new displacement, leaf blocks, as a difference from the last
-	opOther = 7 // another volume: its number and the address
-	opZero  = 8 // zeroes
-	opMade  = 9 // what this epoch made before
-	numOps  = 10
+	opNear  = 5  // new displacement, bytes, as a difference from the last
+	opPage  = 6  // new displacement, leaf blocks, as a difference from the last
+	opOther = 7  // another volume: its number and the address
+	opZero  = 8  // zeroes
+	opMade  = 9  // what this epoch made before
+	opInner = 10 // the inner tokens that follow, deflated
+	numOps  = 11
 )
 
 // The rest of the control byte.
@@ -60,6 +63,7 @@ const (
 	opMask     = 15
 	flagRaw    = 1 << 4 // the literal is in colRaw
 	classShift = 5      // class of the chunk that begins here
+	classInner = 6      // the token makes content that is deflated
 	classSame  = 7      // no chunk begins here
 )
 
@@ -68,6 +72,12 @@ const (
 	passMeta = 0
 	passData = 1
 	numPass  = 2
+)
+
+// The kind of a deflate stream: its level, and whether it is a whole zlib stream (RFC 1950) or only its deflate part.
+const (
+	innerLevels = 9
+	innerZlib   = 16
 )
 
 // place is where displaced copies come from: an address in the old content of a volume is the target's address plus

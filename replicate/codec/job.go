@@ -26,13 +26,17 @@ type workspace struct {
 	old, new []byte
 	blocks   []block
 	frame    frameWriter
+	made     results
 	matcher  *matcher
+	unpacker *unpacker
 	payload  []byte
 	scratch  []byte
 }
 
 var workspaces = sync.Pool{New: func() any {
-	return &workspace{old: make([]byte, windowBytes), new: make([]byte, windowBytes), matcher: newMatcher()}
+	s := &workspace{old: make([]byte, windowBytes), new: make([]byte, windowBytes)}
+	s.matcher, s.unpacker = newMatcher(&s.made), newUnpacker(&s.made)
+	return s
 }}
 
 // job encodes one epoch.
@@ -76,7 +80,9 @@ func newJob(e *Encoder, changes []VolumeChange, put func(pack.Pack) error) *job 
 			j.frame.number(c.Volume)
 		}
 	}
+	j.made.reset()
 	j.matcher.start(e.index, j)
+	j.unpacker.start(e.index, j)
 	j.verify = newDecoder(Target{Old: j.oldView, Emit: func(Chunk) error { return nil }})
 	return j
 }
@@ -84,6 +90,7 @@ func newJob(e *Encoder, changes []VolumeChange, put func(pack.Pack) error) *job 
 // release gives the memory back.
 func (j *job) release() {
 	j.matcher.start(nil, nil)
+	j.unpacker.start(nil, nil)
 	workspaces.Put(j.workspace)
 	j.workspace = nil
 }
@@ -129,42 +136,68 @@ func (j *job) volume(ctx context.Context, i, pass int) error {
 	if pass == passMeta && c.Map == nil {
 		return nil
 	}
-	done := int64(0) // leaf blocks before it are done
-	for _, x := range c.Extents {
-		if x.Off < 0 || x.Len <= 0 || x.Len > c.Size-x.Off {
-			return fmt.Errorf("extent of %d bytes at %d, the volume has %d", x.Len, x.Off, c.Size)
+	for k := 0; k < len(c.Extents); {
+		lo, hi, n, err := j.joined(c, k)
+		if err != nil {
+			return err
 		}
-		end := blockCeil(x.Off + x.Len)
-		for at := max(done, blockFloor(x.Off)); at < end; {
-			p, to := passAt(c.Map, at)
-			next := at + blockSize
-			for next < end && next-at < windowBytes && next < to {
-				next += blockSize
-			}
-			if p == pass {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				if err := j.window(i, pass, at, int(next-at)); err != nil {
-					return err
-				}
-			}
-			at = next
+		if err := j.blockRun(ctx, i, pass, lo, hi); err != nil {
+			return err
 		}
-		done = max(done, end)
+		k += n
 	}
 	return j.closeZeroes(i, pass)
 }
 
-// window encodes n bytes of leaf blocks at off.
-func (j *job) window(i, pass int, off int64, n int) error {
+// joined joins n extents from extent k on whose leaf blocks follow each other, and returns these.
+func (j *job) joined(c *VolumeChange, k int) (lo, hi int64, n int, err error) {
+	for ; k+n < len(c.Extents); n++ {
+		x := c.Extents[k+n]
+		if x.Off < 0 || x.Len <= 0 || x.Len > c.Size-x.Off || k+n > 0 && x.Off < c.Extents[k+n-1].Off+c.Extents[k+n-1].Len {
+			return 0, 0, 0, fmt.Errorf("extent of %d bytes at %d is out of order, or beyond the %d bytes of the volume", x.Len, x.Off, c.Size)
+		}
+		if n == 0 {
+			lo = blockFloor(x.Off)
+		} else if blockFloor(x.Off) > hi {
+			break
+		}
+		hi = blockCeil(x.Off + x.Len)
+	}
+	return lo, hi, n, nil
+}
+
+// blockRun encodes what belongs to one pass of the leaf blocks [at, end).
+func (j *job) blockRun(ctx context.Context, i, pass int, at, end int64) error {
+	for at < end {
+		p, to := passAt(j.changes[i].Map, at)
+		next := at + blockSize
+		for next < end && next-at < windowBytes && next < to {
+			next += blockSize
+		}
+		if p == pass {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			n, err := j.window(i, pass, at, int(next-at), next < end && next < to)
+			if err != nil {
+				return err
+			}
+			next = at + int64(n)
+		}
+		at = next
+	}
+	return nil
+}
+
+// window encodes n bytes of leaf blocks at off, or fewer when more of the same pass follow, and returns how many.
+func (j *job) window(i, pass int, off int64, n int, more bool) (int, error) {
 	c := &j.changes[i]
 	w := &window{volume: j.frame.number(c.Volume), off: off, old: j.old[:n], new: j.new[:n]}
 	if err := readView(c.Old, w.old, c.Volume, off); err != nil {
-		return err
+		return 0, err
 	}
 	if err := readView(c.New, w.new, c.Volume, off); err != nil {
-		return err
+		return 0, err
 	}
 	j.blocks = j.blocks[:0]
 	for at := 0; at < n; at += blockSize {
@@ -174,18 +207,22 @@ func (j *job) window(i, pass int, off int64, n int) error {
 		joinRuns(j.blocks)
 	}
 	w.blocks = j.blocks
-	j.tally(i, off)
-	for from := 0; from < len(j.blocks); {
+	from := 0
+	for from < len(w.blocks) {
 		to := from + 1
-		for to < len(j.blocks) && j.sameChunk(from, to) {
+		for to < len(w.blocks) && j.sameChunk(from, to) {
 			to++
 		}
-		if err := j.blocksOf(i, pass, w, from, to); err != nil {
-			return err
+		done, err := j.blocksOf(i, pass, w, from, to, more && to == len(w.blocks))
+		if err != nil {
+			return 0, err
 		}
-		from = to
+		if from = done; done < to {
+			break
+		}
 	}
-	return nil
+	j.tally(i, off, w.blocks[:from])
+	return from * blockSize, nil
 }
 
 // sameChunk reports whether block to can go on with the chunk that began with block from.
@@ -193,11 +230,11 @@ func (j *job) sameChunk(from, to int) bool {
 	return j.blocks[from].unchanged == j.blocks[to].unchanged && j.blocks[from].class == j.blocks[to].class
 }
 
-// tally adds the blocks of a window to the volume's state and counts.
-func (j *job) tally(i int, off int64) {
+// tally adds blocks, the first of which is at off, to the volume's state and counts.
+func (j *job) tally(i int, off int64, blocks []block) {
 	c, s := &j.changes[i], &j.summary.Volumes[i]
-	for k := range j.blocks {
-		b := &j.blocks[k]
+	for k := range blocks {
+		b := &blocks[k]
 		n := &s.Counts[b.class]
 		n.HostBytes += uint64(min(blockSize, c.Size-off))
 		n.ShareBytes += uint64(b.changed)
@@ -218,36 +255,53 @@ func (n *notice) add(off, end int64) {
 	n.blocks++
 }
 
-// blocksOf encodes blocks [from, to) of w, which are of one class.
-func (j *job) blocksOf(i, pass int, w *window, from, to int) error {
-	c := &j.changes[i]
-	first, last := &j.blocks[from], &j.blocks[to-1]
+// blocksOf encodes blocks [from, to) of w, which are of one class, and returns the first that it did not: to, or with
+// more, when it is better to go on with what follows, a lower one.
+func (j *job) blocksOf(i, pass int, w *window, from, to int, more bool) (int, error) {
+	first := &j.blocks[from]
 	switch {
 	case first.unchanged:
-		return nil
+		return to, nil
 	case first.zero():
-		return j.zero(i, pass, w.off+int64(from*blockSize), j.blocks[from:to])
+		return to, j.zero(i, pass, w.off+int64(from*blockSize), j.blocks[from:to])
 	}
 	if err := j.closeZeroes(i, pass); err != nil {
-		return err
+		return 0, err
 	}
+	c := &j.changes[i]
 	a, b := from*blockSize, to*blockSize
-	j.enc.learn(c.Volume, w.off+int64(a), w.new[a:b])
-	j.frame.begin(pass, c.Volume, int64(b-a), 0)
-	for k := from; k < to; k++ {
-		j.frame.leaves(j.blocks[k].before, j.blocks[k].after)
-	}
 	if first.class != classify.LargeData {
-		a, b = a+first.first, b-blockSize+last.last
+		a, b = a+first.first, b-blockSize+j.blocks[to-1].last
 	}
 	b = min(b, int(c.Size-w.off))
 	matches, err := j.matcher.cover(w, a, b)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	j.frame.dataChunk(w.off+int64(a), first.class, w.new[a:b], a, matches)
-	j.summary.Volumes[i].Counts[first.class].Chunks++
-	return j.grown(int64((to - from) * blockSize))
+	if pass == passData && j.enc.opt.Sensitivity != Fast {
+		var cut int
+		if matches, cut, err = j.unpacker.unpack(w, a, b, matches, j.matcher.stream, more); err != nil {
+			return 0, err
+		}
+		if cut < b {
+			b, to = cut, cut/blockSize
+		}
+	}
+	j.dataChunk(i, pass, w, from, to, a, b, matches)
+	return to, j.grown(int64((to - from) * blockSize))
+}
+
+// dataChunk writes the chunk [a, b) of w, which touches the blocks [from, to).
+func (j *job) dataChunk(i, pass int, w *window, from, to, a, b int, matches []match) {
+	c, class := &j.changes[i], j.blocks[from].class
+	j.enc.learn(c.Volume, w.off+int64(from*blockSize), w.new[from*blockSize:to*blockSize])
+	j.frame.begin(pass, c.Volume, int64((to-from)*blockSize), 0)
+	for k := from; k < to; k++ {
+		j.frame.leaves(j.blocks[k].before, j.blocks[k].after)
+	}
+	j.matcher.end(w, a, b)
+	j.frame.dataChunk(w.off+int64(a), class, w.new[a:b], a, matches)
+	j.summary.Volumes[i].Counts[class].Chunks++
 }
 
 // zero adds blocks that became zero to the zero chunk that is open, or begins one.

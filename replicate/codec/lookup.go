@@ -24,6 +24,9 @@ func (m *matcher) lookup(w *window, x anchor, a, b int) (best match, err error) 
 
 // gains reports whether enough of what x covers is not old content of the same address.
 func gains(w *window, x match) bool {
+	if w.old == nil {
+		return true
+	}
 	old, new := w.old[x.at:x.at+x.n], w.new[x.at:x.at+x.n]
 	if len(new) > gainLook {
 		old, new = old[:gainLook], new[:gainLook]
@@ -53,7 +56,7 @@ func (m *matcher) try(w *window, x anchor, loc uint32, a, b, than int) (match, e
 		return match{}, nil
 	}
 	c.from.disp = off + int64(at) - w.off - int64(x.at)
-	if c.from.disp == 0 && number == w.volume {
+	if c.from.disp == 0 && number == w.volume && w.old != nil {
 		return match{}, nil // the same address is tried everywhere
 	}
 	addr := off + int64(at)

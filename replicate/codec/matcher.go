@@ -20,6 +20,8 @@ const (
 )
 
 // window is contiguous leaf blocks of a volume, old beside new.
+//
+// What a deflate stream of it holds is a window too: off is the address of the stream, and old is nil.
 type window struct {
 	volume   int // its number
 	off      int64
@@ -37,7 +39,7 @@ type sources interface {
 type matcher struct {
 	index   *index // nil: only the same address and recent places
 	volumes sources
-	made    *results
+	made    *results // shared by matchers of one epoch
 	repeats repeats
 	stream  int64 // position in made of the window's first byte, were it all in the chunk
 	recents [3]*cursor
@@ -47,8 +49,8 @@ type matcher struct {
 	anchors anchors
 }
 
-func newMatcher() *matcher {
-	m := &matcher{trial: &cursor{}, spare: &cursor{}, made: &results{}}
+func newMatcher(made *results) *matcher {
+	m := &matcher{trial: &cursor{}, spare: &cursor{}, made: made}
 	for i := range m.recents {
 		m.recents[i] = &cursor{}
 	}
@@ -58,7 +60,6 @@ func newMatcher() *matcher {
 // start forgets what another epoch left.
 func (m *matcher) start(x *index, volumes sources) {
 	m.index, m.volumes = x, volumes
-	m.made.reset()
 	m.repeats.reset()
 	for _, c := range m.recents {
 		c.aim(place{}, nil, 0)
@@ -66,8 +67,15 @@ func (m *matcher) start(x *index, volumes sources) {
 }
 
 // cover returns copies for the chunk [a, b) of w, sorted and not overlapping. They are valid until the next call.
+// end must follow.
 func (m *matcher) cover(w *window, a, b int) ([]match, error) {
-	m.begin(w, a)
+	m.begin(w, a, m.made.total-blockFloor(int64(a)))
+	err := m.search(w, a, b)
+	return m.out, err
+}
+
+// search fills out with the copies for [a, b).
+func (m *matcher) search(w *window, a, b int) error {
 	solid := a // content before it is in a match that is not to be improved
 	seen := -1 // the last leaf block that was looked for in the stream of results
 	for p := a; p+8 <= b; {
@@ -75,7 +83,7 @@ func (m *matcher) cover(w *window, a, b int) ([]match, error) {
 			seen = k
 			best, err := m.again(w, p, b)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if best.n > 0 {
 				p, solid = m.accept(best), best.at+best.n
@@ -92,7 +100,7 @@ func (m *matcher) cover(w *window, a, b int) ([]match, error) {
 			} else {
 				best, err := m.lookup(w, x, a, b)
 				if err != nil {
-					return nil, err
+					return err
 				}
 				m.anchors.take()
 				if best.n > 0 {
@@ -107,7 +115,7 @@ func (m *matcher) cover(w *window, a, b int) ([]match, error) {
 		}
 		best, err := m.here(w, p, b)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if best.n == 0 {
 			p++
@@ -118,15 +126,15 @@ func (m *matcher) cover(w *window, a, b int) ([]match, error) {
 			m.anchors.skip(solid)
 		}
 	}
-	m.end(w, a, b)
-	return m.out, nil
+	return nil
 }
 
-// begin prepares for a chunk of w that begins at a.
-func (m *matcher) begin(w *window, a int) {
+// begin prepares for a chunk of w that begins at a. stream is the position in the stream of results of the window's
+// first byte.
+func (m *matcher) begin(w *window, a int, stream int64) {
 	m.out = m.out[:0]
 	m.anchors.start(a)
-	m.stream = m.made.total - blockFloor(int64(a))
+	m.stream = stream
 	for _, c := range m.recents {
 		if c.good, c.base = a, w.off; c.from.volume == made {
 			c.aimMade(c.from, m.made, m.stream)
@@ -147,6 +155,9 @@ func (m *matcher) end(w *window, a, b int) {
 // again returns a match from p on if this epoch made the leaf block at p before.
 func (m *matcher) again(w *window, p, b int) (match, error) {
 	k := p / blockSize
+	if w.old == nil {
+		return match{}, nil
+	}
 	at, ok := m.repeats.find(w.blocks[k].after)
 	if !ok || !m.made.holds(at, blockSize) {
 		return match{}, nil
@@ -172,8 +183,16 @@ func (m *matcher) scan(w *window, p, stop int) int {
 	if p >= stop {
 		return p
 	}
-	old, new := w.old[p:stop+7], w.new[p:stop+7]
-	old = old[:len(new)]
+	new := w.new[p : stop+7]
+	if w.old == nil {
+		for i := 0; i+8 <= len(new); i++ {
+			if load64(new, i) == 0 {
+				return p + i
+			}
+		}
+		return stop
+	}
+	old := w.old[p:][:len(new)]
 	for i := 0; i+8 <= len(new); i++ {
 		if x := load64(new, i); x == load64(old, i) || x == 0 {
 			return p + i
@@ -186,7 +205,7 @@ func (m *matcher) scan(w *window, p, stop int) int {
 func (m *matcher) scanRecent(w *window, p, stop int) int {
 	for ; p < stop; p++ {
 		x := load64(w.new, p)
-		if x == load64(w.old, p) || x == 0 {
+		if x == 0 || w.old != nil && x == load64(w.old, p) {
 			return p
 		}
 		for _, c := range m.recents {
@@ -205,7 +224,7 @@ func (m *matcher) scanRecent(w *window, p, stop int) int {
 // here tries the same address, zeroes and the recent places at p.
 func (m *matcher) here(w *window, p, b int) (best match, err error) {
 	word := load64(w.new, p)
-	if load64(w.old, p) == word {
+	if w.old != nil && load64(w.old, p) == word {
 		best = match{at: p, n: 8 + matchForward(w.new[p+8:b], w.old[p+8:b]), op: opSelf}
 	}
 	if word == 0 && best.n < minZeroRun {

@@ -17,7 +17,7 @@ type frameReader struct {
 // token is one token, taken apart.
 type token struct {
 	op    uint8
-	class uint8 // classSame: no chunk begins here
+	class uint8 // classSame, classInner: no chunk begins here
 	raw   bool
 	lit   uint64
 	copy  uint64
@@ -69,7 +69,7 @@ func (r *frameReader) next() (t token, err error) {
 	ctl := c[0]
 	r.cols[colControl] = c[1:]
 	t = token{op: ctl & opMask, class: ctl >> classShift, raw: ctl&flagRaw != 0}
-	if t.op >= numOps || t.class >= classify.NumClasses && t.class != classSame {
+	if t.op >= numOps || t.class >= classify.NumClasses && t.class != classSame && t.class != classInner {
 		return t, corrupt("control byte %#02x", ctl)
 	}
 	if t.lit, err = r.uvarint(colLiterals); err == nil && t.op != opNone {
@@ -132,6 +132,9 @@ func (r *frameReader) span(n uint64) (length int64, err error) {
 		t, err := ahead.next()
 		if err != nil {
 			return 0, err
+		}
+		if t.class == classInner {
+			continue
 		}
 		if i > 0 && t.class != classSame {
 			break

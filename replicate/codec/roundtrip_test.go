@@ -106,7 +106,7 @@ func edit(r *rapid.T, b []byte) []Extent {
 		x := Extent{Off: int64(off), Len: int64(n)}
 		p := b[off : off+n]
 		rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "seed"), 1))
-		switch rapid.IntRange(0, 6).Draw(r, "kind") {
+		switch rapid.IntRange(0, 7).Draw(r, "kind") {
 		case 0: // random bytes
 			fill(rnd, p)
 		case 1:
@@ -121,7 +121,10 @@ func edit(r *rapid.T, b []byte) []Extent {
 			copy(p, b[rnd.IntN(len(b)):])
 		case 5: // shifted within itself
 			copy(p[min(len(p), rnd.IntN(60)):], slices.Clone(p))
-		case 6: // text
+		case 6: // what zlib makes of other content
+			from := rnd.IntN(len(b))
+			copy(p, zlibOf(b[from:min(len(b), from+60000)], 1+rnd.IntN(9)))
+		case 7: // text
 			for i := range p {
 				p[i] = "the quick brown fox jumps over the lazy dog\n"[(i+off)%44]
 			}

@@ -22,7 +22,7 @@ func TestSpecification(t *testing.T) {
 		"pack.MaxBytes": pack.MaxBytes, "pack.HeaderBytes": pack.HeaderBytes, "pack.FrameHeadBytes": pack.FrameHeadBytes,
 		"pack.Version": pack.Version, "pack.Wire": int64(pack.Wire), "pack.Store": int64(pack.Store),
 		"pack.AlgSHA256": pack.AlgSHA256, "codec.FrameType": FrameType, "codec.MaxColumnBytes": MaxColumnBytes,
-		"codec.MaxSegmentBytes": MaxSegmentBytes, "codec.MaxSegmentZero": MaxSegmentZero, "codec.MaxVolumes": MaxVolumes, "codec.MaxRepeat": MaxRepeat,
+		"codec.MaxSegmentBytes": MaxSegmentBytes, "codec.MaxSegmentZero": MaxSegmentZero, "codec.MaxVolumes": MaxVolumes, "codec.MaxRepeat": MaxRepeat, "codec.MaxInnerBytes": MaxInnerBytes, "codec.MaxInnerRatio": MaxInnerRatio,
 		"codec.MaxOffset": MaxOffset,
 	} {
 		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(name) + "` \\| (\\d+) \\|$").FindStringSubmatch(spec)
@@ -34,7 +34,7 @@ func TestSpecification(t *testing.T) {
 	}
 	_, ops, _ := strings.Cut(spec, "A token is its literal")
 	ops, _, _ = strings.Cut(ops, "### 2.5")
-	if n := len(regexp.MustCompile(`(?m)^\| \d \| `).FindAllString(ops, -1)); n != numOps {
+	if n := len(regexp.MustCompile(`(?m)^\| \d+ \| `).FindAllString(ops, -1)); n != numOps {
 		t.Errorf("%d ops are specified, %d in the code", n, numOps)
 	}
 	for c := range classify.Class(classify.NumClasses) {

@@ -12,8 +12,9 @@ import (
 // match says that n bytes at at, an offset in the window that is being encoded, need no literal.
 type match struct {
 	at, n int
-	op    uint8 // opSelf, opZero, or opNear for any displaced copy
+	op    uint8 // opSelf, opZero, opInner, or opNear for any displaced copy
 	from  place
+	inner *inner // with opInner
 }
 
 // share is what a volume and class put into each column, bytes before compression.
@@ -32,7 +33,8 @@ type frameWriter struct {
 
 	segments int
 	seg      segment
-	pass     int // of the last chunk in this frame; with volume and end the origin of the next gap
+	rest     uint8 // class of tokens that begin no chunk: classSame, or classInner within a deflate stream
+	pass     int   // of the last chunk in this frame; with volume and end the origin of the next gap
 	volume   int
 	end      int64
 }
@@ -144,7 +146,15 @@ func (w *frameWriter) zeroChunk(off, n int64) {
 func (w *frameWriter) dataChunk(off int64, class classify.Class, new []byte, base int, matches []match) {
 	before := w.sizes()
 	w.cols.uvarint(colGaps, uint64(off-w.end))
-	begin, at := uint8(class), 0
+	w.rest = classSame
+	w.tokens(uint8(class), new, base, matches)
+	w.end = off + int64(len(new))
+	w.account(class, before)
+}
+
+// tokens writes the content new, as dataChunk says. begin is the class that the first token carries.
+func (w *frameWriter) tokens(begin uint8, new []byte, base int, matches []match) {
+	at := 0
 	for i := range matches {
 		m := &matches[i]
 		begin = w.literal(begin, new[at:m.at-base], m)
@@ -153,8 +163,6 @@ func (w *frameWriter) dataChunk(off int64, class classify.Class, new []byte, bas
 	if at < len(new) {
 		w.literal(begin, new[at:], nil)
 	}
-	w.end = off + int64(len(new))
-	w.account(class, before)
 }
 
 // literal writes the bytes lit and then the copy m, if any. begin is the class that the first token carries.
@@ -163,19 +171,28 @@ func (w *frameWriter) literal(begin uint8, lit []byte, m *match) uint8 {
 		n, raw := probe(lit)
 		if n == len(lit) && m != nil {
 			w.copy(begin, lit, raw, m)
-			return classSame
+			return w.rest
 		}
 		w.token(opNone, begin, lit[:n], raw, 0)
-		begin, lit = classSame, lit[n:]
+		begin, lit = w.rest, lit[n:]
 	}
 	if m != nil {
 		w.copy(begin, nil, false, m)
 	}
-	return classSame
+	return w.rest
 }
 
 // copy writes a token with a copy, and picks the cheapest way to name its source.
 func (w *frameWriter) copy(begin uint8, lit []byte, raw bool, m *match) {
+	if m.op == opInner {
+		w.token(opInner, begin, lit, raw, int64(m.n))
+		w.cols.uvarint(colSources, uint64(m.inner.kind))
+		w.cols.uvarint(colSources, uint64(len(m.inner.content)))
+		w.rest = classInner
+		w.tokens(classInner, m.inner.content, 0, m.inner.matches)
+		w.rest = classSame
+		return
+	}
 	if m.op != opNear {
 		w.token(m.op, begin, lit, raw, int64(m.n))
 		return

@@ -62,14 +62,14 @@ var decompressor = sync.OnceValue(func() *zstd.Decoder {
 	return dec
 })
 
-// deflate appends src, compressed and without the magic number, to dst. scratch is reused and returned.
-func deflate(dst, src, scratch []byte, e effort) (out, kept []byte) {
+// compress appends src, compressed and without the magic number, to dst. scratch is reused and returned.
+func compress(dst, src, scratch []byte, e effort) (out, kept []byte) {
 	scratch = compressor(e).EncodeAll(src, scratch[:0])
 	return append(dst, scratch[4:]...), scratch
 }
 
-// inflate appends to dst the n bytes that src holds compressed, without a magic number.
-func inflate(dst, src []byte, n int, scratch []byte) (out, kept []byte, err error) {
+// expand appends to dst the n bytes that src holds compressed, without a magic number.
+func expand(dst, src []byte, n int, scratch []byte) (out, kept []byte, err error) {
 	scratch = binary.LittleEndian.AppendUint32(scratch[:0], zstdMagic)
 	scratch = append(scratch, src...)
 	if cap(dst)-len(dst) < n {

@@ -1,0 +1,146 @@
+package codec
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/adler32"
+	"io"
+
+	"github.com/weirstor/weir/replicate/codec/deflate"
+)
+
+// Which deflate streams are worth the attempt.
+const (
+	innerMin    = 48       // bytes of a stream; shorter ones are not looked at
+	innerChunk  = 4 << 20  // literals of all streams of a chunk
+	innerHeld   = 16 << 20 // content of all streams of a chunk
+	innerTried  = 64 << 20 // content of all streams of an epoch that are looked at
+	innerToken  = 5        // what a copy in the content costs, about, bytes
+	innerFactor = 5        // literals of the content become a fifth, about
+)
+
+// unpacker finds deflate streams in new content that compress again to the same bytes.
+type unpacker struct {
+	matcher  *matcher // of what the streams hold
+	inflater *deflate.Inflater
+	tried    int64
+	scratch  []byte
+	out      []match
+
+	literals int // of the streams of this chunk
+	held     int // content of the streams of this chunk
+	cut      int // where a stream begins that the chunk does not hold whole, if that is at a leaf block; else -1
+}
+
+func newUnpacker(made *results) *unpacker {
+	return &unpacker{matcher: newMatcher(made), inflater: deflate.NewInflater()}
+}
+
+// start begins an epoch.
+func (u *unpacker) start(x *index, volumes sources) {
+	u.matcher.start(x, volumes)
+	u.tried = 0
+}
+
+// unpack replaces, in the matches that cover the chunk [a, b) of w, what begins a deflate stream where no match is. The
+// result is valid until the next call. stream is the position in the stream of results of the window's first byte.
+//
+// With more, content goes on behind the chunk; then the chunk is ended at cut, the start of the block in which a stream
+// begins that goes on too, if there is one.
+func (u *unpacker) unpack(w *window, a, b int, matches []match, stream int64, more bool) (out []match, cut int, err error) {
+	u.out = u.out[:0]
+	u.literals, u.held, u.cut = 0, 0, -1
+	at := a // content before it is done
+	for i := 0; ; i++ {
+		end := b
+		if i < len(matches) {
+			end = matches[i].at
+		}
+		for p := at; p+innerMin <= end; p++ {
+			n, z := u.find(w.new[:b], p)
+			if more && u.cut > a {
+				return u.out, u.cut, nil
+			}
+			if z == nil {
+				continue
+			}
+			ok, err := u.worth(w, p, n, z, stream)
+			if err != nil {
+				return nil, b, err
+			}
+			if ok {
+				u.out = append(u.out, match{at: p, n: n, op: opInner, inner: z})
+			}
+			p += n - 1
+			at = p + 1
+		}
+		if i == len(matches) {
+			return u.out, b, nil
+		}
+		if m := matches[i]; m.at+m.n > at {
+			if cut := at - m.at; cut > 0 { // a stream ends within the match
+				m.at, m.n = at, m.n-cut
+			}
+			u.out = append(u.out, m)
+			at = m.at + m.n
+		}
+	}
+}
+
+// find returns the length and the content of a deflate stream that begins at p, if it is one that can be made again.
+func (u *unpacker) find(b []byte, p int) (int, *inner) {
+	if b[p] == 0x78 && (int(b[p])<<8|int(b[p+1]))%31 == 0 && b[p+1]&0x20 == 0 {
+		return u.zlib(b, p)
+	}
+	return 0, nil
+}
+
+// levelsOf are the levels that a zlib header stands for, the usual one first (RFC 1950, section 2.2, FLEVEL).
+var levelsOf = [4][]int{{1}, {5, 4, 3, 2}, {6}, {9, 8, 7}}
+
+// zlib is find for a zlib stream.
+func (u *unpacker) zlib(b []byte, p int) (int, *inner) {
+	body := b[p+2:]
+	limit := min(MaxInnerBytes, innerHeld-u.held, MaxInnerRatio*len(body))
+	if u.tried > innerTried || u.literals > innerChunk {
+		return 0, nil
+	}
+	content, used, err := u.inflater.Append(u.scratch[:0], body, limit)
+	u.scratch = content
+	u.tried += int64(len(content))
+	if errors.Is(err, io.ErrUnexpectedEOF) && p%blockSize == 0 {
+		u.cut = p
+	}
+	total := 2 + used + zlibTail
+	if err != nil || total < innerMin || len(body) < used+zlibTail || len(content) > MaxInnerRatio*total ||
+		binary.BigEndian.Uint32(body[used:]) != adler32.Checksum(content) {
+		return 0, nil
+	}
+	c := deflaters.Get().(*deflate.Compressor)
+	defer deflaters.Put(c)
+	for _, level := range levelsOf[b[p+1]>>6] {
+		if c.Equal(content, body[:used], nil, level) {
+			return total, &inner{kind: level | innerZlib, content: append([]byte(nil), content...)}
+		}
+	}
+	return 0, nil
+}
+
+// worth looks for copies in what a stream of n bytes at p holds, and reports whether that is likely cheaper than the
+// stream itself.
+func (u *unpacker) worth(w *window, p, n int, z *inner, stream int64) (bool, error) {
+	v := &window{volume: w.volume, off: w.off + int64(p), new: z.content}
+	u.matcher.begin(v, 0, stream+int64(p))
+	if err := u.matcher.search(v, 0, len(z.content)); err != nil {
+		return false, err
+	}
+	cost := len(z.content)
+	for _, m := range u.matcher.out {
+		cost -= m.n
+	}
+	u.held += len(z.content)
+	u.literals += cost
+	cost = cost/innerFactor + innerToken*(1+len(u.matcher.out))
+	z.matches = append([]match(nil), u.matcher.out...)
+	return cost < n, nil
+}
