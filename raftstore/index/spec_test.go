@@ -1,0 +1,36 @@
+package index
+
+import (
+	"maps"
+	"os"
+	"regexp"
+	"strconv"
+	"testing"
+)
+
+// TestSpecification holds the constants of docs/format-store.md against the code.
+func TestSpecification(t *testing.T) {
+	text, err := os.ReadFile("../../docs/format-store.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `index\\.(\\w+)` \\| (\\d+) \\|$").FindAllSubmatch(text, -1) {
+		if got[string(m[1])], err = strconv.ParseInt(string(m[2]), 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]int64{
+		"FormatVersion":   FormatVersion,
+		"slotVersion":     slotVersion,
+		"pointVersion":    pointVersion,
+		"slotPrefixBytes": slotPrefixBytes,
+		"slotKeyBytes":    slotKeyBytes,
+		"pointFixed":      pointFixed,
+		"VolumesMax":      VolumesMax,
+		"changedPartMax":  changedPartMax,
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("the specification says %v, the code %v", got, want)
+	}
+}
