@@ -107,9 +107,9 @@ func TestFormat(t *testing.T) {
 }
 
 // unfinished matches what marks work that was left for later. The words are written in pieces so that this file does
-// not match itself.
-var unfinished = regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X)\b|(?i:\b(for` + ` now|place` + `holder|simp` +
-	`lified|not imple` + `mented)\b)`)
+// not match itself. A loop over a variable called now is no such mark.
+var unfinished = regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X)\b|(?i:\b(place` + `holder|simp` +
+	`lified|not imple` + `mented)\b|\bfor` + ` now\b(?: ?[^ :]|$))`)
 
 func TestNothingLeftForLater(t *testing.T) {
 	for _, f := range tree(t) {
@@ -120,6 +120,17 @@ func TestNothingLeftForLater(t *testing.T) {
 			if w := unfinished.Find(line); w != nil {
 				t.Errorf("%s:%d: %q", f.Path, i+1, w)
 			}
+		}
+	}
+}
+
+func TestUnfinished(t *testing.T) {
+	for text, want := range map[string]bool{
+		"// good enough for" + " now": true, "for" + " now, at least": true, "For" + " Now it works": true, "// TO" + "DO: x": true,
+		"for now := range x {": false, "wait for nowhere": false, "mastodon": false,
+	} {
+		if got := unfinished.MatchString(text); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
 }
