@@ -23,7 +23,7 @@ func (g *Group) destager() {
 	if !g.opt.foreground {
 		lowerPriority()
 	}
-	d := &destager{group: g, buf: make([]byte, destageStep)}
+	d := &destager{group: g, buf: make([]byte, destageStep), leaves: make([]leaf.Leaf, destageStep/leaf.BlockSize)}
 	for {
 		l := g.awaitDestage()
 		if l == nil {
@@ -58,6 +58,7 @@ func (g *Group) awaitDestage() *layer {
 		changed := g.stacks.changed
 		l := g.stacks.current.Load().layers[0]
 		ready := l.complete.Load() && (l.end <= g.settledEnd() || !g.replicating.Load()) && !g.stacks.olderThanLocked(l.end)
+		l.busy = ready
 		g.stacks.Unlock()
 		if g.log.Err() != nil {
 			return nil
@@ -87,9 +88,14 @@ func (g *Group) recycle() {
 
 // destager is the scratch of the goroutine that destages.
 type destager struct {
-	group *Group
-	buf   []byte
+	group   *Group
+	buf     []byte      // one step
+	touched []blockRun  // of the window being written
+	leaves  []leaf.Leaf // of the blocks of one step
 }
+
+// blockRun is the blocks [from, to) of a window.
+type blockRun struct{ from, to int64 }
 
 // destage moves l, the oldest layer, to the base: content and leaves durable, then the checkpoint, then the layer is
 // dropped. It may be repeated after a failure or a crash at any place.
@@ -151,7 +157,7 @@ func (d *destager) volume(l *layer, info *checkpoint.Volume) error {
 	}
 	steps, from := 0, int64(0)
 	for w := range windows(sealed, info.Size) {
-		if err := d.window(b, w); err != nil {
+		if err := d.window(b, w, info.Size); err != nil {
 			return err
 		}
 		if steps++; steps%destageWriteback == 0 {
@@ -181,19 +187,25 @@ func (d *destager) failed(err error) error {
 type window struct {
 	off, end int64 // bytes, multiples of leaf.BlockSize
 	entries  []extent.Entry
+	zero     bool // one entry makes all of it zero; it may be longer than a step
 }
 
 // windows cuts what m wrote below size into steps, in address order.
 func windows(m *extent.Sealed, size int64) iter.Seq[window] {
 	return func(yield func(window) bool) {
+		var scratch []extent.Entry
 		for at := int64(0); at < size; {
 			next, ok := m.Next(at)
 			if !ok || next >= size {
 				return
 			}
-			w := window{off: next / destageStep * destageStep}
-			w.end = w.off + destageStep
-			w.entries = m.Append(nil, w.off, min(w.end, size))
+			w := window{off: max(at, next/leaf.BlockSize*leaf.BlockSize)}
+			w.end = (w.off/destageStep + 1) * destageStep
+			w.entries = m.Append(scratch[:0], w.off, min(w.end, size))
+			scratch = w.entries
+			if end, ok := m.ZeroUntil(w.off); ok && end/leaf.BlockSize*leaf.BlockSize > w.end {
+				w.zero, w.end = true, end/leaf.BlockSize*leaf.BlockSize
+			}
 			if !yield(w) {
 				return
 			}
@@ -202,43 +214,68 @@ func windows(m *extent.Sealed, size int64) iter.Seq[window] {
 	}
 }
 
-// window writes one step: each run of touched blocks, then its leaves.
-func (d *destager) window(b *base, w window) error {
-	for i := 0; i < len(w.entries); {
-		j := i + 1
-		end := alignUp(w.entries[i].End())
-		for j < len(w.entries) && w.entries[j].Off/leaf.BlockSize*leaf.BlockSize <= end {
-			end = alignUp(w.entries[j].End())
-			j++
+// window writes one step: each run of touched blocks, then the leaves of all.
+func (d *destager) window(b *base, w window, size int64) error {
+	if w.zero {
+		if err := b.file.Punch(w.off, min(w.end, size)-w.off); err != nil {
+			return fmt.Errorf("base at %d: %w", w.off, err)
 		}
-		off := w.entries[i].Off / leaf.BlockSize * leaf.BlockSize
-		if err := d.run(b, off, end, w.entries[i:j]); err != nil {
+		return b.leaves.StoreZero(w.off/leaf.BlockSize, (w.end-w.off)/leaf.BlockSize)
+	}
+	first := w.off / leaf.BlockSize
+	d.touched = d.touched[:0]
+	for i := 0; i < len(w.entries); {
+		off, end := w.entries[i].Off/leaf.BlockSize*leaf.BlockSize, alignUp(w.entries[i].End())
+		j := i + 1
+		for ; j < len(w.entries) && w.entries[j].Off < end+leaf.BlockSize && w.entries[j].Off/leaf.BlockSize*leaf.BlockSize <= end; j++ {
+			end = alignUp(w.entries[j].End())
+		}
+		if err := d.run(b, off, end, size, w.entries[i:j]); err != nil {
 			return err
 		}
+		d.touched = append(d.touched, blockRun{off/leaf.BlockSize - first, end/leaf.BlockSize - first})
 		i = j
 	}
-	return nil
+	return d.storeLeaves(b, first)
 }
 
 func alignUp(n int64) int64 { return (n + leaf.BlockSize - 1) / leaf.BlockSize * leaf.BlockSize }
 
-// run writes the blocks [off, end), each of which entries touch.
-func (d *destager) run(b *base, off, end int64, entries []extent.Entry) error {
-	p := d.buf[:end-off]
+// run writes the blocks [off, end), each of which entries touch, and notes their leaves.
+func (d *destager) run(b *base, off, end, size int64, entries []extent.Entry) error {
+	at := off % destageStep
+	p := d.buf[at : at+end-off]
 	if err := d.fill(b, p, off, entries); err != nil {
 		return err
 	}
-	var leaves [destageStep / leaf.BlockSize]leaf.Leaf
-	n := len(p) / leaf.BlockSize
 	zero := true
-	for i := range n {
+	leaves := d.leaves[at/leaf.BlockSize:]
+	for i := range len(p) / leaf.BlockSize {
 		leaves[i] = leaf.Of(p[i*leaf.BlockSize : (i+1)*leaf.BlockSize])
 		zero = zero && leaves[i] == 0
 	}
-	if err := d.store(b, p, off, zero); err != nil {
+	p = p[:min(int64(len(p)), size-off)]
+	var err error
+	if zero {
+		err = b.file.Punch(off, int64(len(p)))
+	} else {
+		_, err = b.file.WriteAt(p, off)
+	}
+	if err != nil {
 		return fmt.Errorf("base at %d: %w", off, err)
 	}
-	return b.leaves.Store(leaves[:n], off/leaf.BlockSize)
+	return nil
+}
+
+// storeLeaves stores the leaves of the runs that were touched, in a window whose first block is first.
+func (d *destager) storeLeaves(b *base, first int64) error {
+	shift := first % int64(len(d.leaves))
+	for _, r := range d.touched {
+		if err := b.leaves.Store(d.leaves[shift+r.from:shift+r.to], first+r.from); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fill composes the new content of whole blocks: what entries say over what the base holds.
@@ -265,18 +302,4 @@ func (d *destager) keep(b *base, p []byte, off, at, end int64) error {
 	st := d.group.stacks.pin()
 	defer d.group.stacks.unpin(st)
 	return b.read(p[at-off:end-off], at, st)
-}
-
-// store writes p, whole blocks, to the base at off; not beyond the end of the file.
-func (d *destager) store(b *base, p []byte, off int64, zero bool) error {
-	size, err := b.file.Size()
-	if err != nil {
-		return err
-	}
-	p = p[:min(int64(len(p)), size-off)]
-	if zero {
-		return b.file.Punch(off, int64(len(p)))
-	}
-	_, err = b.file.WriteAt(p, off)
-	return err
 }

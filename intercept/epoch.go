@@ -94,13 +94,9 @@ func (g *Group) beginTaking() error {
 
 // take waits for the epoch that Next returns.
 func (g *Group) take(ctx context.Context) (*Epoch, error) {
-	run, err := g.awaitRun(ctx)
+	m, err := g.awaitRun(ctx)
 	if err != nil {
 		return nil, err
-	}
-	m := mergeLayers(run)
-	if len(run) > 1 {
-		g.stacks.replace(run, m)
 	}
 	if err := g.log.Sync(m.end); err != nil {
 		return nil, g.deviceError(err)
@@ -108,8 +104,8 @@ func (g *Group) take(ctx context.Context) (*Epoch, error) {
 	return g.newEpoch(m), nil
 }
 
-// awaitRun waits for complete layers that are not committed and returns those that make one epoch.
-func (g *Group) awaitRun(ctx context.Context) ([]*layer, error) {
+// awaitRun waits for complete layers that are not committed and returns those that make one epoch, merged.
+func (g *Group) awaitRun(ctx context.Context) (*layer, error) {
 	for {
 		if err := g.log.Err(); err != nil {
 			return nil, g.deviceError(err)
@@ -117,12 +113,9 @@ func (g *Group) awaitRun(ctx context.Context) ([]*layer, error) {
 		if g.diverged() {
 			return nil, ErrDiverged
 		}
-		g.stacks.Lock()
-		changed := g.stacks.changed
-		run := g.runLocked(g.settledEnd())
-		g.stacks.Unlock()
-		if len(run) > 0 {
-			return run, nil
+		m, changed := g.mergeRun()
+		if m != nil {
+			return m, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -130,6 +123,25 @@ func (g *Group) awaitRun(ctx context.Context) ([]*layer, error) {
 		case <-g.done:
 			return nil, errClosing
 		case <-changed:
+		}
+	}
+}
+
+// mergeRun puts one layer in the place of those that make the next epoch. nil: there are none until changed is closed.
+func (g *Group) mergeRun() (m *layer, changed chan struct{}) {
+	g.merging.Lock()
+	defer g.merging.Unlock()
+	for {
+		g.stacks.Lock()
+		changed = g.stacks.changed
+		run := g.runLocked(g.settledEnd())
+		g.stacks.Unlock()
+		if len(run) == 0 {
+			return nil, changed
+		}
+		if m = mergeLayers(run); len(run) == 1 || g.stacks.replace(run, m) {
+			m.handed.Store(true)
+			return m, changed
 		}
 	}
 }

@@ -59,6 +59,8 @@ type Group struct {
 		taking bool   // a Next is at work
 	}
 
+	merging sync.Mutex // one merge of layers at a time
+
 	settled atomic.Uint64 // end of the last committed epoch; stacks.notify follows each change
 
 	sealKick chan struct{}

@@ -30,6 +30,8 @@ type layer struct {
 
 	complete  atomic.Bool // every write is in, and the maps are sealed
 	destaging atomic.Bool // the base may hold some of it
+	handed    atomic.Bool // Next has given it away
+	busy      bool        // the destager is at it; guarded by Group.stacks
 }
 
 // layerVolume is what a layer wrote to one volume. One of active and sealed is set.
@@ -114,6 +116,7 @@ func mergeLayers(run []*layer) *layer {
 	m.name, m.sealedAt, m.oldest = last.name, last.sealedAt, first.oldest
 	width := 0
 	for _, l := range run {
+		m.destaging.Store(m.destaging.Load() || l.destaging.Load())
 		width = max(width, len(*l.volumes.Load()))
 	}
 	list := make([]*layerVolume, width)
@@ -134,6 +137,17 @@ func mergeLayers(run []*layer) *layer {
 	m.volumes.Store(&list)
 	m.complete.Store(true)
 	return m
+}
+
+// len is the number of entries of a complete layer.
+func (l *layer) len() int {
+	n := 0
+	for _, v := range *l.volumes.Load() {
+		if v != nil {
+			n += v.sealed.Load().Len()
+		}
+	}
+	return n
 }
 
 // touches reports whether a complete layer wrote any of [off, end) of a volume.

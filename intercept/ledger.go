@@ -95,6 +95,7 @@ func (g *Group) Return(e *Epoch) {
 	}
 	g.handed.Lock()
 	g.handed.epoch = nil
+	e.layer.handed.Store(false)
 	g.handed.Unlock()
 	g.stacks.notify()
 }

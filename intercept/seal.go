@@ -36,6 +36,7 @@ func (g *Group) Seal(ctx context.Context, name string) (ident.Seq, error) {
 	ended.finish()
 	g.sealed = ended.end
 	g.epochs.Add(1)
+	g.compact()
 	g.stacks.notify()
 	return ended.end, nil
 }

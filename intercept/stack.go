@@ -100,13 +100,17 @@ func (s *stacks) pushLocked(l *layer) {
 	s.installLocked(append(slices.Clone(s.current.Load().layers), l))
 }
 
-// replace puts m in the place of the layers of run.
-func (s *stacks) replace(run []*layer, m *layer) {
+// replace puts m in the place of the layers of run; false when the destager has begun with one of them meanwhile.
+func (s *stacks) replace(run []*layer, m *layer) bool {
 	s.Lock()
 	defer s.Unlock()
 	layers := slices.Clone(s.current.Load().layers)
 	i := slices.Index(layers, run[0])
+	if i < 0 || run[0].busy {
+		return false
+	}
 	s.installLocked(slices.Replace(layers, i, i+len(run), m))
+	return true
 }
 
 // drop removes the oldest layer, which is in the base now.

@@ -44,6 +44,15 @@ func (m *Sealed) Next(off int64) (int64, bool) {
 	return max(off, m.list[i].Off), true
 }
 
+// ZeroUntil returns the end of the entry that holds off, if it reads as zeroes.
+func (m *Sealed) ZeroUntil(off int64) (int64, bool) {
+	i := searchEnd(m.list, off)
+	if i == len(m.list) || m.list[i].Off > off || !m.list[i].Zero() {
+		return 0, false
+	}
+	return m.list[i].End(), true
+}
+
 // Overlaps reports whether any entry overlaps [off, end).
 func (m *Sealed) Overlaps(off, end int64) bool {
 	i := searchEnd(m.list, off)

@@ -14,6 +14,8 @@ type TableFile interface {
 	io.ReaderAt
 	io.WriterAt
 	Datasync() error
+	// Punch makes [off, off+n) read as zeroes.
+	Punch(off, n int64) error
 }
 
 // Layout of a table file: a page of header, then EntryBytes for each block, little-endian: the leaf
@@ -148,6 +150,23 @@ func (t *Table) Store(leaves []Leaf, index int64) error {
 			return fmt.Errorf("leaf table at block %d: %w", index, err)
 		}
 		leaves, index = leaves[n:], index+int64(n)
+	}
+	return nil
+}
+
+// StoreZero says that n blocks from index on are all zero. Durable after Sync.
+func (t *Table) StoreZero(index, n int64) error {
+	if t.zeroKnown {
+		if err := t.file.Punch(TableHeaderBytes+index*EntryBytes, n*EntryBytes); err != nil {
+			return fmt.Errorf("leaf table at block %d: %w", index, err)
+		}
+		return nil
+	}
+	var zeroes [256]Leaf
+	for ; n > 0; index, n = index+int64(len(zeroes)), n-int64(len(zeroes)) {
+		if err := t.Store(zeroes[:min(n, int64(len(zeroes)))], index); err != nil {
+			return err
+		}
 	}
 	return nil
 }
