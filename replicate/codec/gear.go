@@ -55,6 +55,7 @@ type anchors struct {
 	list   []anchor
 	head   int // first of list that was not looked at
 	hashes [anchorStep]uint64
+	queue  [anchorStep]int32
 	upto   int // the next search begins here
 	done   int // anchors before it were looked at, or need not be
 }
@@ -113,34 +114,25 @@ func (x *anchors) search(content []byte, lo, sub int) {
 		hs[i] = h
 	}
 	span := min(len(hs), sub-gearBytes+1)
-	best := maxAt(hs, 0, span)
-	x.add(lo, best, hs)
-	for i := span; i < len(hs); i++ {
-		switch {
-		case hs[i] > hs[best]:
-			best = i
-		case best <= i-span:
-			best = maxAt(hs, i-span+1, i+1)
-		default:
-			continue
+	first, last := 0, 0 // queue[first:last]: the positions that are or may become the maximum, their hashes not rising
+	for i, h := range hs {
+		for last > first && hs[x.queue[last-1]] < h {
+			last--
 		}
-		x.add(lo, best, hs)
+		x.queue[last] = int32(i)
+		if last++; int(x.queue[first]) <= i-span {
+			first++
+		}
+		if i >= span-1 {
+			x.add(lo, int(x.queue[first]), hs)
+		}
 	}
 }
 
+// add notes the anchor at i, unless it is zeroes or goes on with a run of what the one noted last holds.
 func (x *anchors) add(lo, i int, hs []uint64) {
-	if hs[i] != gearZero {
-		x.list = append(x.list, anchor{lo + i, hs[i]})
+	h := hs[i]
+	if n := len(x.list); h != gearZero && (n == 0 || x.list[n-1].h != h || lo+i-x.list[n-1].at >= gearBytes) {
+		x.list = append(x.list, anchor{lo + i, h})
 	}
-}
-
-// maxAt is the first position of the largest of hs[from:to].
-func maxAt(hs []uint64, from, to int) int {
-	best, h := from, hs[from]
-	for i, v := range hs[from:to] {
-		if v > h {
-			best, h = from+i, v
-		}
-	}
-	return best
 }
