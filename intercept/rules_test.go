@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -525,5 +526,29 @@ func TestDiskFull(t *testing.T) {
 		t.Fatalf("with room again: %v", err)
 	}
 	expect(t, "volume", v, 0, fill(99, 8000))
+	closeGroup(t, g)
+}
+
+// Extents cover the range exactly, call nothing a hole that is not, and see holes in layers and base.
+func TestExtents(t *testing.T) {
+	g, _ := memGroup(t)
+	g.SetReplication(false)
+	v := mustCreateVolume(t, g, "v", 64<<10)
+	mustWrite(t, v, 8192, fill(1, 8192))
+	awaitDestaged(t, g, seal(t, g, ""))
+	mustWrite(t, v, 20_000, fill(2, 1000))
+	if err := v.Trim(9000, 1000, false); err != nil {
+		t.Fatal(err)
+	}
+	got, err := v.Extents(100, 60_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []target.Extent{{Off: 100, Len: 8092, Kind: target.Hole}, {Off: 8192, Len: 808}, {Off: 9000, Len: 1000, Kind: target.Hole},
+		{Off: 10_000, Len: 6384}, {Off: 16_384, Len: 3616, Kind: target.Hole}, {Off: 20_000, Len: 1000},
+		{Off: 21_000, Len: 39_100, Kind: target.Hole}}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
 	closeGroup(t, g)
 }

@@ -132,11 +132,3 @@ func (v *Volume) Flush() error {
 	}
 	return nil
 }
-
-// Extents implements target.Device.
-func (v *Volume) Extents(off, n int64) ([]target.Extent, error) {
-	if err := v.check(off, n); err != nil || n == 0 {
-		return nil, err
-	}
-	return []target.Extent{{Off: off, Len: n, Kind: target.Data}}, nil
-}
