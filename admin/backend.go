@@ -44,6 +44,8 @@ type Volumes interface {
 // Snapshots keeps and drops points. A group is given by name or UUID, a point by name or end sequence.
 type Snapshots interface {
 	Snapshots(ctx context.Context, group string) ([]api.Snapshot, error)
+	// Snapshot describes one point, with what its epoch did to each volume.
+	Snapshot(ctx context.Context, group, point string) (api.Snapshot, error)
 	// CreateSnapshot returns when the point is committed.
 	CreateSnapshot(ctx context.Context, group, name string) (api.Snapshot, error)
 	DeleteSnapshot(ctx context.Context, group, point string) error

@@ -108,6 +108,18 @@ func (f *fake) Snapshots(context.Context, string) ([]api.Snapshot, error) {
 	return f.snaps, nil
 }
 
+func (f *fake) Snapshot(_ context.Context, _, point string) (api.Snapshot, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.snaps {
+		if s.Name == point {
+			s.Volumes = []api.SnapshotVolume{{Name: "v", Chunks: []api.ChunkCount{{Class: "SmallData", Encoding: "differential"}}}}
+			return s, nil
+		}
+	}
+	return api.Snapshot{}, fmt.Errorf("%w: point %q", api.ErrNotFound, point)
+}
+
 func (f *fake) CreateSnapshot(_ context.Context, group, name string) (api.Snapshot, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

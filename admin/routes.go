@@ -149,6 +149,12 @@ func (s *Server) snapshotRoutes() []route {
 				}
 				return s.backend.CreateSnapshot(ctx, r.segment("group"), v.Name)
 			}},
+		{Method: http.MethodGet, Path: "/groups/{group}/snapshots/{point}", ID: "getSnapshot",
+			Summary:  "One point, by name or end sequence, with what its epoch did to each volume",
+			Response: api.Snapshot{}, Status: http.StatusOK,
+			serve: func(ctx context.Context, r *request) (any, error) {
+				return s.backend.Snapshot(ctx, r.segment("group"), r.segment("point"))
+			}},
 		{Method: http.MethodDelete, Path: "/groups/{group}/snapshots/{point}", ID: "deleteSnapshot",
 			Summary: "Drop a point, by name or end sequence", Status: http.StatusNoContent,
 			serve: func(ctx context.Context, r *request) (any, error) {

@@ -139,6 +139,12 @@ func TestSnapshotsDisksCluster(t *testing.T) {
 	if got, err := c.Snapshots(ctx, "main"); err != nil || len(got) != 1 {
 		t.Errorf("snapshots %v, %v", got, err)
 	}
+	if s, err := c.Snapshot(ctx, "main", "before"); err != nil || len(s.Volumes) != 1 {
+		t.Errorf("snapshot %+v, %v", s, err)
+	}
+	if _, err := c.Snapshot(ctx, "main", "never"); !errors.Is(err, api.ErrNotFound) {
+		t.Errorf("unknown point: %v, want not found", err)
+	}
 	if err := c.DeleteSnapshot(ctx, "main", "before"); err != nil {
 		t.Error(err)
 	}

@@ -148,15 +148,17 @@ func findPoint(ctx context.Context, calls rpc.ProviderClient, group []byte, poin
 	if err != nil {
 		return nil, clusterError(err)
 	}
+	p, _, err := pickPoint(r.GetPoints(), point)
+	return p, err
+}
+
+// pickPoint returns the newest of points, oldest first, that has the name, or the end, given; and whether it is the head.
+func pickPoint(points []*rpc.PointInfo, point string) (p *rpc.PointInfo, head bool, err error) {
 	end, noEnd := strconv.ParseUint(point, 10, 64)
-	var found *rpc.PointInfo
-	for _, p := range r.GetPoints() {
-		if p.GetName() == point || noEnd == nil && p.GetPoint().GetEnd() == end {
-			found = p
+	for i := len(points) - 1; i >= 0; i-- {
+		if points[i].GetName() == point || noEnd == nil && points[i].GetPoint().GetEnd() == end {
+			return points[i], i == len(points)-1, nil
 		}
 	}
-	if found == nil {
-		return nil, fmt.Errorf("%w: point %q", api.ErrNotFound, point)
-	}
-	return found, nil
+	return nil, false, fmt.Errorf("%w: point %q", api.ErrNotFound, point)
 }

@@ -88,6 +88,33 @@ func describeSnapshot(group string, p *rpc.PointInfo, head bool) api.Snapshot {
 	return out
 }
 
+// Snapshot implements admin.Snapshots.
+func (s *System) Snapshot(ctx context.Context, group, point string) (api.Snapshot, error) {
+	c, err := s.clusterUp()
+	if err != nil {
+		return api.Snapshot{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, clusterTimeout)
+	defer cancel()
+	id, name, err := s.groupID(ctx, group)
+	if err != nil {
+		return api.Snapshot{}, err
+	}
+	r, err := c.calls.Points(ctx, &rpc.PointsRequest{Group: id.UUID[:]})
+	if err != nil {
+		return api.Snapshot{}, clusterError(err)
+	}
+	p, head, err := pickPoint(r.GetPoints(), point)
+	if err != nil {
+		return api.Snapshot{}, err
+	}
+	out := describeSnapshot(name, p, head)
+	for i, v := range p.GetVolumes() {
+		out.Volumes[i].Chunks = describeCounts(countsOf(v))
+	}
+	return out, nil
+}
+
 // CreateSnapshot implements admin.Snapshots.
 func (s *System) CreateSnapshot(ctx context.Context, group, name string) (api.Snapshot, error) {
 	g, err := s.gatewayUp()

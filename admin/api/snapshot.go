@@ -17,10 +17,11 @@ type Snapshot struct {
 
 // SnapshotVolume is a volume within a point.
 type SnapshotVolume struct {
-	Name  string `json:"name"`
-	ID    string `json:"id"`
-	Size  int64  `json:"size"`
-	State string `json:"state_hash"`
+	Name   string       `json:"name"`
+	ID     string       `json:"id"`
+	Size   int64        `json:"size"`
+	State  string       `json:"state_hash"`
+	Chunks []ChunkCount `json:"chunks,omitempty" doc:"what the epoch of the point did to the volume; left out in lists"`
 }
 
 // SnapshotCreate asks for a named point of a group as it is now.

@@ -95,6 +95,13 @@ func (c *Client) Snapshots(ctx context.Context, group string) ([]api.Snapshot, e
 	return v.Items, err
 }
 
+// Snapshot describes one point, by name or end sequence, with what its epoch did to each volume.
+func (c *Client) Snapshot(ctx context.Context, group, point string) (api.Snapshot, error) {
+	var v api.Snapshot
+	err := c.call(ctx, http.MethodGet, root+"/groups/"+segment(group)+"/snapshots/"+segment(point), nil, &v)
+	return v, err
+}
+
 // CreateSnapshot names the group's content as it is now and returns when the point is committed.
 func (c *Client) CreateSnapshot(ctx context.Context, group, name string) (api.Snapshot, error) {
 	var v api.Snapshot

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 
 	"github.com/spf13/cobra"
 
+	"github.com/weirstor/weir/admin/api"
+	"github.com/weirstor/weir/admin/client"
 	"github.com/weirstor/weir/appliance"
 	"github.com/weirstor/weir/appliance/demo"
 )
@@ -18,7 +21,40 @@ func dumpCommand() *cobra.Command {
 			RunE: func(c *cobra.Command, args []string) error { return k.Dump(c.OutOrStdout(), args[0]) },
 		})
 	}
+	c.AddCommand(dumpEpoch())
 	return c
+}
+
+// dumpEpoch asks a daemon: what an epoch did is known where its point is kept.
+func dumpEpoch() *cobra.Command {
+	r := &remote{}
+	return remoteCommand(r, &cobra.Command{
+		Use: "epoch VOLUME@POINT", Short: "What the epoch of a point did to each volume of the group, by class", Args: cobra.ExactArgs(1),
+		RunE: calling(r, func(c *cobra.Command, d *client.Client, args []string) (api.Snapshot, error) {
+			group, point, err := pointOf(c.Context(), d, args[0])
+			if err != nil {
+				return api.Snapshot{}, err
+			}
+			return d.Snapshot(c.Context(), group, point)
+		}, showEpoch),
+	})
+}
+
+func showEpoch(p *printer, s api.Snapshot) {
+	p.row("point", fmt.Sprintf("%d %s", s.Point.End, s.Name))
+	p.row("timeline", s.Point.Timeline)
+	p.row("commit", s.Point.Digest)
+	p.row("time", when(s.Time))
+	p.row("packs", usize(s.PackBytes))
+	p.row("verified", s.Verified)
+	for _, v := range s.Volumes {
+		p.line("\nvolume %s, %s, state hash %s", v.Name, size(v.Size), v.State)
+		if len(v.Chunks) == 0 {
+			p.line("  nothing changed")
+			continue
+		}
+		showChunks(p, v.Chunks)
+	}
 }
 
 func versionCommand() *cobra.Command {
