@@ -129,3 +129,41 @@ func BenchmarkReadAt(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRecover opens a log of 512 MiB that was not destaged, with 4 KiB writes anywhere.
+func BenchmarkRecover(b *testing.B) {
+	dir := filepath.Join(b.TempDir(), "group")
+	opt := Options{LogBudget: 1 << 30}
+	g, err := Create(dir, opt)
+	if err != nil {
+		b.Fatal(err)
+	}
+	v, err := g.CreateVolume(VolumeSpec{Name: "v", Size: 1 << 30})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ops := make([]target.WriteOp, 32)
+	p := randomPage(4096)
+	for range (512 << 20) / 4096 / len(ops) {
+		for i := range ops {
+			ops[i] = target.WriteOp{Data: p, Off: rand.Int64N(v.Size()/4096) * 4096}
+		}
+		v.WriteBatch(ops)
+	}
+	if err := g.Close(); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(512 << 20)
+	b.ResetTimer()
+	for b.Loop() {
+		g, err := Open(dir, opt)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := g.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}

@@ -111,6 +111,7 @@ type recovery struct {
 	chain []*segment // in the log's order
 
 	buf    []byte    // the segment being read
+	ahead  ahead     // the one that most likely follows
 	seq    ident.Seq // expected next
 	end    int64     // offset behind the last good record of the last of chain
 	synced ident.Seq // known to have been durable
@@ -199,14 +200,14 @@ func (r *recovery) replay() error {
 	number := r.log.Segment(r.start.Pos)
 	off := int64(uint64(r.start.Pos) % uint64(r.log.opt.SegmentBytes))
 	var link *Record // the end record that led here
-	r.buf = vfs.AlignedBuffer(int(r.log.opt.SegmentBytes))
+	defer r.ahead.wait()
 	for {
 		s := r.segment(number)
 		if s == nil || link != nil && s.Incarnation != link.Aux2 {
 			return &DamageError{Path: filepath.Join(r.log.opt.Dir, "log-*.seg"), Seq: r.seq, Synced: r.synced,
 				Err: fmt.Errorf("segment %d is missing", number)}
 		}
-		if err := r.readDirect(s, r.buf); err != nil {
+		if err := r.load(s); err != nil {
 			return err
 		}
 		r.found.Bytes += s.Bytes
@@ -225,6 +226,49 @@ func (r *recovery) replay() error {
 		}
 		off = PageBytes
 	}
+}
+
+// ahead is a segment that is being read while the one before is replayed.
+type ahead struct {
+	seg  *segment // nil: none
+	buf  []byte
+	done chan error
+}
+
+// wait returns the outcome of the read that is under way; nil without one.
+func (a *ahead) wait() error {
+	if a.seg == nil {
+		return nil
+	}
+	a.seg = nil
+	return <-a.done
+}
+
+// load makes buf hold s, and begins to read the segment with the next number, which most likely follows.
+func (r *recovery) load(s *segment) error {
+	expected := r.ahead.seg == s
+	err := r.ahead.wait()
+	if expected {
+		r.buf, r.ahead.buf = r.ahead.buf, r.buf
+	} else {
+		if r.buf == nil {
+			r.buf = vfs.AlignedBuffer(int(s.Bytes))
+		}
+		err = r.readDirect(s, r.buf)
+	}
+	if err != nil {
+		return err
+	}
+	if next := r.segment(s.Number + 1); next != nil {
+		if r.ahead.buf == nil {
+			r.ahead.buf = vfs.AlignedBuffer(int(s.Bytes))
+		}
+		done := make(chan error, 1)
+		buf := r.ahead.buf
+		r.ahead.seg, r.ahead.done = next, done
+		go func() { done <- r.readDirect(next, buf) }()
+	}
+	return nil
 }
 
 func (r *recovery) segment(number uint64) *segment {
