@@ -78,12 +78,13 @@ func (g *group) append(c *replicate.Commit, data string) Entry {
 		timeline: uint32(len(g.timelines) - 1), end: c.End, number: g.numbers,
 		time: max(g.headTime+1, c.Time), commit: data,
 	}
-	g.points.Set(p)
+	s := g.pack(p)
+	g.points.Set(s)
 	g.headTime = p.time
 	if c.Name != "" {
 		g.setName(p.number, g.freeName(c.Name))
 	}
-	e := g.entry(p)
+	e := g.entry(s)
 	g.head = e.Point
 	return e
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // deletionsMax is how many deleted packs are remembered one by one.
-const deletionsMax = 1 << 14
+const deletionsMax = 1 << 12
 
 // deletions remembers which packs were deleted by which log entry, the last deletionsMax of them. A node may
 // acknowledge a pack and then, late, carry out a deletion that named an earlier copy of it.

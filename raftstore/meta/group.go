@@ -30,19 +30,8 @@ type group struct {
 	head        ident.Point
 	headTime    int64
 	hidden      int // points in the tree that are deleted but not released
-	points      *btree.BTreeG[point]
+	points      *btree.BTreeG[stored]
 	names       map[uint64]string // number → name; replaced, never changed in place
-}
-
-// point is one recovery point. Deleted points stay, hidden, until they are released: the points after them are decoded
-// against them.
-type point struct {
-	end      ident.Seq
-	number   uint64
-	time     int64
-	commit   string // canonical encoding of replicate.Commit
-	timeline uint32 // index into the group's timelines
-	hidden   bool
 }
 
 // timeline is one history of a group. End is the last sequence that was committed on it, set when the next one begins.
@@ -51,17 +40,10 @@ type timeline struct {
 	end ident.Seq
 }
 
-func pointLess(a, b point) bool {
-	if a.timeline != b.timeline {
-		return a.timeline < b.timeline
-	}
-	return a.end < b.end
-}
-
 func newGroup(id ident.GroupID, name string, keepLast uint32, replicas []string) *group {
 	return &group{
 		id: id, name: name, keepLast: keepLast, replicas: replicas,
-		points: btree.NewBTreeGOptions(pointLess, btree.Options{NoLocks: true}),
+		points: btree.NewBTreeGOptions(storedLess, btree.Options{NoLocks: true}),
 	}
 }
 
@@ -100,7 +82,8 @@ type Entry struct {
 // Commit decodes the commit that made the point.
 func (e Entry) Commit() (*replicate.Commit, error) { return replicate.DecodeCommit([]byte(e.Data)) }
 
-func (g *group) entry(p point) Entry {
+func (g *group) entry(s stored) Entry {
+	p := g.unpack(s)
 	return Entry{
 		Point: ident.Point{
 			Group: g.id, Timeline: g.timelines[p.timeline].id, End: p.end, Digest: sha256.Sum256([]byte(p.commit)),
@@ -122,12 +105,12 @@ func (g *group) timeline(id ident.Timeline) int {
 }
 
 // find returns the point with an identity's timeline and end, whatever its digest.
-func (g *group) find(p ident.Point) (point, bool) {
+func (g *group) find(p ident.Point) (stored, bool) {
 	i := g.timeline(p.Timeline)
 	if i < 0 {
-		return point{}, false
+		return stored{}, false
 	}
-	return g.points.Get(point{timeline: uint32(i), end: p.End})
+	return g.points.Get(stored{timeline: uint32(i), end: p.End})
 }
 
 // kept returns the point p if it is kept.
@@ -207,7 +190,7 @@ func (s *State) Points(id ident.GroupID, limit int) ([]Entry, error) {
 		return nil, err
 	}
 	var l []Entry
-	g.points.Reverse(func(p point) bool {
+	g.points.Reverse(func(p stored) bool {
 		if !p.hidden {
 			l = append(l, g.entry(p))
 		}
@@ -225,8 +208,8 @@ func (s *State) Chain(id ident.GroupID) ([]Entry, error) {
 		return nil, err
 	}
 	var l []Entry
-	g.points.Reverse(func(p point) bool {
-		if p.number <= g.released {
+	g.points.Reverse(func(p stored) bool {
+		if p.number() <= g.released {
 			return false
 		}
 		l = append(l, g.entry(p))
@@ -255,7 +238,7 @@ func (s *State) Number(p ident.Point) uint64 {
 	if !ok || g.entry(found).Point != p {
 		return 0
 	}
-	return found.number
+	return found.number()
 }
 
 // Follows reports whether a node keeps a copy of a group: because the group is placed there or will be, or because a disk
@@ -304,16 +287,16 @@ func (s *State) Excess(id ident.GroupID, limit int, pinned func(number uint64) b
 	}
 	over := g.points.Len() - g.hidden - len(g.names) - int(g.keepLast)
 	var l []uint64
-	g.points.Scan(func(p point) bool {
+	g.points.Scan(func(p stored) bool {
 		if over <= 0 || len(l) == limit {
 			return false
 		}
-		if p.hidden || g.names[p.number] != "" {
+		if p.hidden || g.names[p.number()] != "" {
 			return true
 		}
 		over--
-		if p.number != g.numbers && !pinned(p.number) {
-			l = append(l, p.number)
+		if n := p.number(); n != g.numbers && !pinned(n) {
+			l = append(l, n)
 		}
 		return true
 	})

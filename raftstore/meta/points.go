@@ -47,16 +47,16 @@ func (m *DeletePoints) apply(s *State, _ uint64) Result {
 		if !ok || found.hidden {
 			continue // listed twice
 		}
-		g.setName(found.number, "")
+		g.setName(found.number(), "")
 		g.forget(found)
-		r.Forgotten = append(r.Forgotten, Forgotten{g.id, []uint64{found.number}})
+		r.Forgotten = append(r.Forgotten, Forgotten{g.id, []uint64{found.number()}})
 	}
 	return r
 }
 
 // forget deletes a point, or hides it while later ones may have to be decoded against it.
-func (g *group) forget(p point) {
-	if p.number <= g.released {
+func (g *group) forget(p stored) {
+	if p.number() <= g.released {
 		g.points.Delete(p)
 		return
 	}
@@ -91,16 +91,16 @@ func (g *group) trim(numbers []uint64) (gone []uint64) {
 	for _, n := range numbers {
 		want[n] = true
 	}
-	var found []point
-	g.points.Scan(func(p point) bool {
-		if want[p.number] && !p.hidden && g.names[p.number] == "" && p.number != g.numbers {
+	var found []stored
+	g.points.Scan(func(p stored) bool {
+		if n := p.number(); want[n] && !p.hidden && g.names[n] == "" && n != g.numbers {
 			found = append(found, p)
 		}
-		return p.number <= last
+		return p.number() <= last
 	})
 	for _, p := range found {
 		g.forget(p)
-		gone = append(gone, p.number)
+		gone = append(gone, p.number())
 	}
 	return gone
 }
@@ -110,15 +110,15 @@ func (s *State) release(g *group, upTo uint64, r *Result) {
 	if upTo <= g.released || upTo > g.numbers {
 		return
 	}
-	var hidden []point
-	g.points.Reverse(func(p point) bool {
-		if p.number <= g.released {
+	var hidden []stored
+	g.points.Reverse(func(p stored) bool {
+		if p.number() <= g.released {
 			return false
 		}
-		if p.number > upTo {
+		if p.number() > upTo {
 			return true
 		}
-		s.unreference(p, r)
+		s.unreference(g.unpack(p), r)
 		if p.hidden {
 			hidden = append(hidden, p)
 		}

@@ -57,7 +57,8 @@ func (s *State) writeRecords(e *recordWriter) {
 	for _, id := range ids {
 		g := s.groups[id]
 		e.record(recordGroup, g.code)
-		g.points.Scan(func(p point) bool {
+		g.points.Scan(func(kept stored) bool {
+			p := g.unpack(kept)
 			e.record(recordPoint, p.code)
 			return e.err == nil
 		})
@@ -287,7 +288,7 @@ func (b *builder) point(p point) error {
 	if p.hidden {
 		b.g.hidden++
 	}
-	b.g.points.Set(p)
+	b.g.points.Set(b.g.pack(p))
 	return nil
 }
 
