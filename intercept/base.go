@@ -184,7 +184,7 @@ func (b *base) readSome(p []byte, off int64, st *stack) error {
 	}
 	for i := range entries {
 		block := data[i*leaf.BlockSize : (i+1)*leaf.BlockSize]
-		if !entries[i].Matches(leaf.Of(block)) && !st.destaging(b.number, first+int64(i)) {
+		if !entries[i].Matches(leaf.Of(block)) && (entries[i].Bad() || !st.destaging(b.number, first+int64(i))) {
 			return &target.MediumError{Off: from + int64(i)*leaf.BlockSize, Len: leaf.BlockSize,
 				Err: fmt.Errorf("%w (base of volume %s)", errLeaf, b.id)}
 		}

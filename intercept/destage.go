@@ -92,6 +92,9 @@ type destager struct {
 	buf     []byte      // one step
 	touched []blockRun  // of the window being written
 	leaves  []leaf.Leaf // of the blocks of one step
+	entries []leaf.Entry
+	bad     []int64 // damaged blocks of the run being composed
+	redo    bool    // an earlier try may have destaged some of it
 }
 
 // blockRun is the blocks [from, to) of a window.
@@ -109,7 +112,7 @@ func (d *destager) destage(l *layer) error {
 			return err
 		}
 	}
-	l.destaging.Store(true)
+	d.redo = l.destaging.Swap(true)
 	for i := range l.after.volumes {
 		if err := d.volume(l, &l.after.volumes[i]); err != nil {
 			return fmt.Errorf("volume %q: %w", l.after.volumes[i].Name, err)
@@ -254,6 +257,9 @@ func (d *destager) run(b *base, off, end, size int64, entries []extent.Entry) er
 		leaves[i] = leaf.Of(p[i*leaf.BlockSize : (i+1)*leaf.BlockSize])
 		zero = zero && leaves[i] == 0
 	}
+	for _, block := range d.bad {
+		leaves[block-off/leaf.BlockSize] = leaf.Bad
+	}
 	p = p[:min(int64(len(p)), size-off)]
 	var err error
 	if zero {
@@ -280,26 +286,53 @@ func (d *destager) storeLeaves(b *base, first int64) error {
 
 // fill composes the new content of whole blocks: what entries say over what the base holds.
 func (d *destager) fill(b *base, p []byte, off int64, entries []extent.Entry) error {
-	at := off
-	for _, e := range entries {
-		if err := d.keep(b, p, off, at, e.Off); err != nil {
-			return err
+	d.bad = d.bad[:0]
+	at, next := off, off
+	for i := 0; i <= len(entries); i++ {
+		gap := off + int64(len(p))
+		if i < len(entries) {
+			gap = entries[i].Off
 		}
-		at = e.End()
-		if err := d.group.readEntry(e, p[e.Off-off:at-off]); err != nil {
+		if at < gap { // blocks that are not wholly covered; no two entries are in the way of reading them first
+			from := max(next, at/leaf.BlockSize*leaf.BlockSize)
+			next = alignUp(gap)
+			if err := d.keep(b, p[from-off:next-off], from); err != nil {
+				return err
+			}
+		}
+		if i < len(entries) {
+			at = entries[i].End()
+		}
+	}
+	for _, e := range entries {
+		if err := d.group.readEntry(e, p[e.Off-off:e.End()-off]); err != nil {
 			return err
 		}
 	}
-	return d.keep(b, p, off, at, off+int64(len(p)))
+	return nil
 }
 
-// keep fills p, which begins at off, with [at, end) of the base. The layer that is being destaged covers part of those
-// blocks, so after a crash they may be half destaged; what is kept of them is not.
-func (d *destager) keep(b *base, p []byte, off, at, end int64) error {
-	if at >= end {
+// keep fills p with whole blocks of the base from off on, and notes in bad those that are damaged. After a crash a
+// block may be half destaged, which is no damage; what is kept of it was not to change.
+func (d *destager) keep(b *base, p []byte, off int64) error {
+	if len(p) == 0 {
 		return nil
 	}
-	st := d.group.stacks.pin()
-	defer d.group.stacks.unpin(st)
-	return b.read(p[at-off:end-off], at, st)
+	if err := readFull(b.file, p, off); err != nil {
+		return fmt.Errorf("base at %d: %w", off, err)
+	}
+	first := off / leaf.BlockSize
+	d.entries = slices.Grow(d.entries[:0], len(p)/leaf.BlockSize)[:len(p)/leaf.BlockSize]
+	if err := b.leaves.Load(d.entries, first); err != nil {
+		return err
+	}
+	for i, e := range d.entries {
+		if e.Matches(leaf.Of(p[i*leaf.BlockSize:(i+1)*leaf.BlockSize])) || d.redo && !e.Bad() {
+			continue
+		}
+		d.bad = append(d.bad, first+int64(i))
+		d.group.opt.Logger.Error("damaged block of the base is partly overwritten; it stays unreadable until all of it is",
+			"group", d.group.id, "volume", b.id, "offset", (first+int64(i))*leaf.BlockSize)
+	}
+	return nil
 }

@@ -385,6 +385,37 @@ func readFile(t *testing.T, m *vfs.Mem, name string) []byte {
 	return b
 }
 
+// A damaged block that is partly overwritten stays damaged, over a restart too, until all of it is written anew.
+func TestDamageIsNotBlessed(t *testing.T) {
+	g, m := memGroup(t)
+	v := mustCreateVolume(t, g, "v", 64<<10)
+	g.SetReplication(false)
+	mustWrite(t, v, 0, fill(1, 20_000))
+	awaitDestaged(t, g, seal(t, g, ""))
+	raw, _ := baseNames(scenarioDir, v.id)
+	if err := m.Corrupt(raw, 9000, 4); err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, v, 10_000, fill(2, 10_000))
+	awaitDestaged(t, g, seal(t, g, ""))
+	closeGroup(t, g)
+	g, err := Open(scenarioDir, scenarioOptions(m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.SetReplication(false)
+	v = volume(t, g, "v")
+	var medium *target.MediumError
+	if err := v.ReadAt(make([]byte, 100), 11_000); !errors.As(err, &medium) || medium.Off != 8192 {
+		t.Fatalf("partly overwritten: %v", err)
+	}
+	expect(t, "beside it", v, 12_288, fill(2, 7712))
+	mustWrite(t, v, 8192, fill(3, 4096))
+	awaitDestaged(t, g, seal(t, g, ""))
+	expect(t, "wholly overwritten", v, 8000, append(append(fill(1, 192), fill(3, 4096)...), fill(2, 1000)...))
+	closeGroup(t, g)
+}
+
 // A folder is open once at a time; one without a group is refused by name, and so is a damaged one.
 func TestOpenRefuses(t *testing.T) {
 	g, dir := create(t, testOptions())

@@ -31,7 +31,9 @@ const (
 	offTableCRC     = 12
 	offTableDefault = 16
 
-	storedZero = ^uint64(0) // the block is all zero
+	storedZero = ^uint64(0)     // the block is all zero
+	storedBad  = ^uint64(0) - 1 // see Bad
+	storedMax  = ^uint64(0) - 2 // any leaf from here on is stored as this
 )
 
 // ErrTable: the file is not a leaf table, or not one that this version reads.
@@ -90,19 +92,23 @@ func tableCRC(b []byte) uint32 {
 // pagePool spares an allocation for each call.
 var pagePool = sync.Pool{New: func() any { return new([TableHeaderBytes]byte) }}
 
+// Bad, given to Store, marks a block of which damaged bytes are left: nothing matches it until all of the block is
+// written anew.
+const Bad = Leaf(storedBad)
+
 // store is l as the file has it; never 0.
 func store(l Leaf) uint64 {
-	switch {
-	case l == 0:
+	if l == 0 {
 		return storedZero
-	case uint64(l) == storedZero:
-		return storedZero - 1
 	}
-	return uint64(l)
+	return min(uint64(l), storedMax)
 }
 
 // Matches reports whether l may be what entry e, as Load gives it, stands for.
 func (e Entry) Matches(l Leaf) bool { return !e.Known || e.stored == store(l) }
+
+// Bad reports whether the block was marked with Bad.
+func (e Entry) Bad() bool { return e.stored == storedBad }
 
 // Entry is what a table knows of one block.
 type Entry struct {
@@ -144,7 +150,11 @@ func (t *Table) Store(leaves []Leaf, index int64) error {
 	for len(leaves) > 0 {
 		n := min(len(leaves), len(page)/EntryBytes)
 		for i, l := range leaves[:n] {
-			binary.LittleEndian.PutUint64(page[i*EntryBytes:], store(l))
+			stored := store(l)
+			if l == Bad {
+				stored = storedBad
+			}
+			binary.LittleEndian.PutUint64(page[i*EntryBytes:], stored)
 		}
 		if _, err := t.file.WriteAt(page[:n*EntryBytes], TableHeaderBytes+index*EntryBytes); err != nil {
 			return fmt.Errorf("leaf table at block %d: %w", index, err)

@@ -47,7 +47,7 @@ func TestTableEntries(t *testing.T) {
 	some := leaf.Of(block)
 	for _, zeroKnown := range []bool{false, true} {
 		table, _, f := newTable(t, zeroKnown)
-		if err := errors.Join(table.Store([]leaf.Leaf{some, 0, ^leaf.Leaf(0)}, 1000), table.Sync()); err != nil {
+		if err := errors.Join(table.Store([]leaf.Leaf{some, 0, ^leaf.Leaf(0), leaf.Bad}, 1000), table.Sync()); err != nil {
 			t.Fatal(err)
 		}
 		table, err := leaf.OpenTable(f)
@@ -66,12 +66,16 @@ func TestTableEntries(t *testing.T) {
 			{e[1000], some, true}, {e[1000], some + 1, false}, {e[1000], 0, false},
 			{e[1001], 0, true}, {e[1001], some, false},
 			{e[1002], ^leaf.Leaf(0), true}, {e[1002], 0, false},
+			{e[1003], 0, false}, {e[1003], leaf.Bad, false}, {e[1003], ^leaf.Leaf(0), false},
 			{e[999], 0, true}, {e[999], some, !zeroKnown},
 			{e[1999], 0, true}, {e[1999], some, !zeroKnown},
 		} {
 			if got := c.e.Matches(c.l); got != c.want {
 				t.Errorf("zero known %v, case %d: %v", zeroKnown, i, got)
 			}
+		}
+		if !e[1003].Bad() || e[1002].Bad() {
+			t.Errorf("bad: %v and %v", e[1003].Bad(), e[1002].Bad())
 		}
 		if e[1].Known != zeroKnown || !e[1000].Known {
 			t.Errorf("zero known %v: known %v and %v", zeroKnown, e[1].Known, e[1000].Known)
