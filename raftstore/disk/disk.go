@@ -146,9 +146,21 @@ func (d *Disk) Follow(ctx context.Context, v Volume) error {
 	defer d.work.Unlock()
 	err := d.open()
 	if err == nil {
-		err = d.follow(ctx, v)
+		if err = d.follow(ctx, v); err != nil && !errors.Is(err, ErrConflict) {
+			err = errors.Join(err, d.reconnect())
+		}
 	}
 	return d.failed(err)
+}
+
+// reconnect lets go of an export after an error: its connection may have ended, and the next call opens it again.
+func (d *Disk) reconnect() error {
+	if d.spec.Kind != NBD || d.backing == nil {
+		return nil
+	}
+	err := d.backing.Close()
+	d.backing = nil
+	return err
 }
 
 // failed puts an error into the status.

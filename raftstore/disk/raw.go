@@ -12,15 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenBacking opens raw files and block devices.
+// OpenBacking opens raw files, block devices and exports of NBD servers.
 func OpenBacking(s Spec) (Backing, bool, error) {
 	switch s.Kind {
 	case Raw:
 		return openRaw(s.Place)
 	case Block:
 		return openBlock(s.Place)
+	case NBD:
+		return openNBD(s.Place)
 	}
-	return nil, false, fmt.Errorf("%w: kind %q can not be opened by this build", ErrSpec, s.Kind)
+	return nil, false, fmt.Errorf("%w: kind %q is not known", ErrSpec, s.Kind)
 }
 
 // file is a raw file or a block device. Safe for concurrent use.
