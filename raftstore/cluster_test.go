@@ -5,22 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/weirstor/weir/intercept/ident"
-	"github.com/weirstor/weir/intercept/leaf"
-	"github.com/weirstor/weir/raftstore/replica"
-	"github.com/weirstor/weir/replicate"
-	"github.com/weirstor/weir/replicate/pack"
 	"github.com/weirstor/weir/replicate/rpc"
-	"github.com/weirstor/weir/target"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -48,7 +40,9 @@ type testCluster struct {
 	addrs map[string]string
 	real  bool // nodes take points in really
 
-	strayAge time.Duration // of nodes started from here on
+	// Of nodes started from here on:
+	strayAge       time.Duration
+	voterGoneAfter time.Duration
 
 	mu     sync.Mutex
 	faults map[string]func(step) error // by node
@@ -99,7 +93,7 @@ func (c *testCluster) start(name string) *Node {
 func (c *testCluster) options(name string) Options {
 	opt := Options{
 		Name: name, DataDir: filepath.Join(c.dir, name), TLS: c.ca.issue(roleNode, name),
-		Logger: testLogger(c.t), strayAge: c.strayAge, copies: c.openFakeCopies,
+		Logger: testLogger(c.t), strayAge: c.strayAge, voterGoneAfter: c.voterGoneAfter, copies: c.openFakeCopies,
 		fault: func(s step) error {
 			c.mu.Lock()
 			f := c.faults[name]
@@ -230,263 +224,6 @@ func (c *testCluster) client() *rpc.Client {
 	c.t.Cleanup(func() { _ = cl.Close() })
 	return cl
 }
-
-// testGateway is a gateway's side of one group.
-type testGateway struct {
-	t        testing.TB
-	cl       *rpc.Client
-	id       ident.UUID
-	group    ident.GroupID
-	volume   ident.VolumeID
-	timeline ident.Timeline
-	term     uint64
-	head     ident.Point
-	end      ident.Seq
-}
-
-func (c *testCluster) gateway() *testGateway {
-	return &testGateway{
-		t: c.t, cl: c.client(), id: ident.NewUUID(), group: ident.GroupID{UUID: ident.NewUUID()},
-		volume: ident.VolumeID{UUID: ident.NewUUID()}, timeline: ident.Timeline{UUID: ident.NewUUID()},
-	}
-}
-
-func (g *testGateway) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(g.t.Context(), 30*time.Second)
-	g.t.Cleanup(cancel)
-	return ctx
-}
-
-func (g *testGateway) open(takeover bool) error {
-	r, err := rpc.NewProviderClient(g.cl).OpenSession(g.ctx(), &rpc.OpenSessionRequest{
-		Group: g.group.UUID[:], GroupName: "grp", Gateway: g.id[:], GatewayName: "gw", Takeover: takeover,
-	})
-	if err != nil {
-		return err
-	}
-	g.term = r.GetTerm()
-	g.head, err = rpc.ToPoint(r.GetHead())
-	return err
-}
-
-func (g *testGateway) mustOpen() {
-	g.t.Helper()
-	if err := g.open(false); err != nil {
-		g.t.Fatal(err)
-	}
-}
-
-func randomPack(size int) pack.Pack {
-	w := pack.NewWriter(pack.Wire)
-	b := make([]byte, size)
-	for i := range b {
-		b[i] = byte(rand.Uint32())
-	}
-	if _, err := w.Append(1, b); err != nil {
-		panic(err)
-	}
-	return w.Finish()
-}
-
-// next returns the commit after the head, with packs.
-func (g *testGateway) next(name string, packs ...pack.Pack) *replicate.Commit {
-	g.end += 10
-	c := &replicate.Commit{
-		Group: g.group, Timeline: g.timeline, Previous: g.head, First: g.end - 9, End: g.end, Time: 1000, Name: name,
-		Volumes: []replicate.VolumeState{{Volume: g.volume, Name: "v", Size: 1 << 20, BlockSize: 4096, State: leaf.State{Lo: uint64(g.end)}}},
-	}
-	for _, p := range packs {
-		c.Packs = append(c.Packs, p.Ref)
-	}
-	return c
-}
-
-func (g *testGateway) put(p pack.Pack) error {
-	_, err := rpc.PutPack(g.ctx(), g.cl, &rpc.PutPackRequest{Group: g.group, Term: g.term, ID: p.ID, Data: p.Bytes})
-	return err
-}
-
-func (g *testGateway) send(c *replicate.Commit, inline ...pack.Pack) (uint64, error) {
-	q := &rpc.CommitRequest{Group: g.group.UUID[:], Term: g.term, Commit: c.Encode()}
-	for _, p := range inline {
-		q.Packs = append(q.Packs, p.Bytes)
-	}
-	r, err := rpc.NewProviderClient(g.cl).Commit(g.ctx(), q)
-	if err != nil {
-		return 0, err
-	}
-	g.head = c.Point()
-	return r.GetNumber(), nil
-}
-
-// commit makes one more point with a small pack inline.
-func (g *testGateway) commit(name string) (*replicate.Commit, uint64) {
-	g.t.Helper()
-	p := randomPack(300)
-	c := g.next(name, p)
-	n, err := g.send(c, p)
-	if err != nil {
-		g.t.Fatalf("commit at %d: %v", c.End, err)
-	}
-	return c, n
-}
-
-func (g *testGateway) points() []*rpc.PointInfo {
-	g.t.Helper()
-	r, err := rpc.NewProviderClient(g.cl).Points(g.ctx(), &rpc.PointsRequest{Group: g.group.UUID[:]})
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return r.GetPoints()
-}
-
-// fakeCopies takes points in without decoding them: a point is verified once all of its packs are here.
-type fakeCopies struct {
-	n      *Node
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	panics atomic.Bool
-	*fakeDisk
-
-	queue []replica.Entry
-	wake  chan struct{}
-}
-
-// fakeDisk is what fakeCopies would find again after a restart.
-type fakeDisk struct {
-	mu       sync.Mutex
-	verified map[ident.GroupID]ident.Point
-	numbers  map[ident.GroupID]uint64
-}
-
-func (c *testCluster) openFakeCopies(n *Node) (copies, error) {
-	c.mu.Lock()
-	disk := c.fakes[n.ID()]
-	if disk == nil {
-		disk = &fakeDisk{verified: map[ident.GroupID]ident.Point{}, numbers: map[ident.GroupID]uint64{}}
-		c.fakes[n.ID()] = disk
-	}
-	c.mu.Unlock()
-	f := &fakeCopies{n: n, fakeDisk: disk, wake: make(chan struct{}, 1)}
-	f.ctx, f.cancel = context.WithCancel(context.Background())
-	f.wg.Add(1)
-	go f.run()
-	return f, nil
-}
-
-func (f *fakeCopies) run() {
-	defer f.wg.Done()
-	for {
-		select {
-		case <-f.wake:
-		case <-f.ctx.Done():
-			return
-		}
-		f.mu.Lock()
-		queue := f.queue
-		f.queue = nil
-		f.mu.Unlock()
-		for _, e := range queue {
-			f.take(e)
-		}
-	}
-}
-
-func (f *fakeCopies) take(e replica.Entry) {
-	f.mu.Lock()
-	known := e.Number <= f.numbers[e.Commit.Group]
-	f.mu.Unlock()
-	if known {
-		return
-	}
-	for _, ref := range e.Commit.Packs {
-		for !f.n.packs.Has(ref.ID) && f.ctx.Err() == nil {
-			b, err := f.n.fetch(f.ctx, e.Commit.Group, ref.ID)
-			if err == nil {
-				err = f.n.packs.Put(ref.ID, b)
-			}
-			if err != nil && !sleep(f.ctx, 20*time.Millisecond) {
-				return
-			}
-		}
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.verified[e.Commit.Group], f.numbers[e.Commit.Group] = e.Commit.Point(), e.Number
-}
-
-func (f *fakeCopies) Advance(e replica.Entry) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.queue = append(f.queue, e)
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (f *fakeCopies) Reconcile(_ ident.GroupID, kept []replica.Entry) {
-	for _, e := range kept {
-		f.Advance(e)
-	}
-}
-
-func (f *fakeCopies) Forget(ident.GroupID, ...uint64) {}
-
-func (f *fakeCopies) SetDisks([]replica.DiskSpec) {}
-
-func (f *fakeCopies) Point(p ident.Point) (reader, error) {
-	if f.panics.Load() {
-		panic("asked for")
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.verified[p.Group] != p {
-		return nil, replica.ErrNotIngested
-	}
-	return fakeReader{}, nil
-}
-
-func (f *fakeCopies) Verified(g ident.GroupID) ident.Point {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.verified[g]
-}
-
-func (f *fakeCopies) WaitApplied(context.Context, ident.Point, bool) error { return nil }
-func (f *fakeCopies) Err(ident.GroupID) error                              { return nil }
-func (f *fakeCopies) Disks() []replica.DiskStatus                          { return nil }
-
-func (f *fakeCopies) VerifyDisk(context.Context, ident.UUID) (replica.Report, error) {
-	return replica.Report{}, replica.ErrNoDisk
-}
-
-func (f *fakeCopies) Close() error {
-	f.cancel()
-	f.wg.Wait()
-	return nil
-}
-
-// fakeReader is a volume of which every byte is 7.
-type fakeReader struct{}
-
-func (fakeReader) ReadAt(_ ident.VolumeID, p []byte, _ int64) error {
-	for i := range p {
-		p[i] = 7
-	}
-	return nil
-}
-
-func (fakeReader) Extents(_ ident.VolumeID, off, n int64) ([]target.Extent, error) {
-	return []target.Extent{{Off: off, Len: n, Kind: target.Data}}, nil
-}
-
-func (fakeReader) Leaves(_ ident.VolumeID, _ uint64, count int) ([]leaf.Leaf, error) {
-	return make([]leaf.Leaf, count), nil
-}
-
-func (fakeReader) Device(ident.VolumeID) (target.Device, error) { return nil, replica.ErrNoVolume }
 
 // eventually fails the test unless ok becomes true.
 func eventually(t testing.TB, what string, ok func() bool) {

@@ -127,7 +127,7 @@ func TestContentOnThreeNodes(t *testing.T) {
 	leader := c.leader()
 	c.stop(leader)
 	for range 5 {
-		head = w.epoch("")
+		w.epoch("")
 	}
 	c.start(leader)
 	head = w.epoch("")

@@ -30,6 +30,8 @@ const (
 type house struct {
 	mu      sync.Mutex
 	reports map[string]nodeReport // by server ID; of a node that does not answer, its last one
+
+	silentSince map[string]time.Time // by server ID, nodes that do not answer
 }
 
 type nodeReport struct {
@@ -125,6 +127,9 @@ func (h *house) keep(reports map[string]nodeReport, members []meta.Node) {
 func (n *Node) keepHouse(ctx context.Context) {
 	for sleep(ctx, houseInterval) {
 		n.collect(ctx)
+		if err := n.settleVotes(); err != nil {
+			n.log.Info("housekeeping", "err", err)
+		}
 		var cmds []meta.Command
 		if trim := n.tidy(); len(trim.Groups) > 0 {
 			cmds = append(cmds, trim)
@@ -211,6 +216,7 @@ func (n *Node) collect(ctx context.Context) {
 	}
 	wg.Wait()
 	n.house.keep(got, nodes)
+	n.house.heard(nodes, func(id string) bool { _, ok := got[id]; return ok }, time.Now())
 	n.peers.keep(addrs)
 }
 

@@ -42,7 +42,8 @@ type Options struct {
 	copies func(*Node) (copies, error) // opens the node's copy of groups; tests replace it
 	fault  func(step) error            // called at each step of a commit; tests make it fail
 
-	strayAge time.Duration // default strayAge
+	strayAge       time.Duration // default strayAge
+	voterGoneAfter time.Duration // default voterGoneAfter
 }
 
 // step is a place in the course of a commit where a node may die.
@@ -82,6 +83,9 @@ func (o *Options) complete() error {
 	}
 	if o.strayAge == 0 {
 		o.strayAge = strayAge
+	}
+	if o.voterGoneAfter == 0 {
+		o.voterGoneAfter = voterGoneAfter
 	}
 	if o.fault == nil {
 		o.fault = noFault
