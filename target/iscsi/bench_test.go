@@ -2,9 +2,9 @@ package iscsi_test
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,7 +16,7 @@ import (
 )
 
 // BenchmarkDoor measures the door over loopback TCP with an in-memory device, through our initiator in the same
-// process; with WEIR_ISCSI_PEER=host:port,iqn it measures another target in the same way. Allocations are those of
+// process; with WEIR_ISCSI_PEER it measures another target in the same way. Allocations are those of
 // both sides.
 func BenchmarkDoor(b *testing.B) {
 	for _, cell := range []struct {
@@ -71,20 +71,63 @@ func BenchmarkDoor(b *testing.B) {
 	}
 }
 
-func benchSession(b *testing.B) *initiator.Session {
-	peer := os.Getenv("WEIR_ISCSI_PEER")
-	if peer == "" {
-		addr, _ := serve(b, new(shelf).with("v", memory.New(256*mib, 512)), iscsi.Options{})
-		return dial(b, addr, "v", initiator.Options{})
+// benchPeer is another target to measure, from WEIR_ISCSI_PEER=host:port,iqn,lun[,pid]. With the process of the peer
+// its CPU time per request is reported too.
+type benchPeer struct {
+	addr, iqn string
+	lun       byte
+	pid       string
+}
+
+func peerFromEnv(b *testing.B) (benchPeer, bool) {
+	env := os.Getenv("WEIR_ISCSI_PEER")
+	if env == "" {
+		return benchPeer{}, false
 	}
-	addr, iqn, ok := strings.Cut(peer, ",")
-	if !ok {
-		b.Fatal(fmt.Errorf("WEIR_ISCSI_PEER=%s, want host:port,iqn", peer))
+	f := strings.Split(env, ",")
+	if len(f) < 3 {
+		b.Fatalf("WEIR_ISCSI_PEER=%s, want host:port,iqn,lun[,pid]", env)
 	}
-	s, err := initiator.Dial(context.Background(), addr, iqn, initiator.Options{})
+	lun, err := strconv.ParseUint(f[2], 10, 8)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = s.Logout() })
+	p := benchPeer{addr: f[0], iqn: f[1], lun: byte(lun)}
+	if len(f) > 3 {
+		p.pid = f[3]
+	}
+	return p, true
+}
+
+// cpu returns the CPU time that a process has used, in nanoseconds (proc(5): fields 14 and 15 of stat, 10 ms each).
+func (p benchPeer) cpu() int64 {
+	stat, err := os.ReadFile("/proc/" + p.pid + "/stat")
+	if p.pid == "" || err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	f := strings.Fields(rest)
+	user, _ := strconv.ParseInt(f[11], 10, 64)
+	system, _ := strconv.ParseInt(f[12], 10, 64)
+	return (user + system) * 10_000_000
+}
+
+func benchSession(b *testing.B) *initiator.Session {
+	peer, ok := peerFromEnv(b)
+	if !ok {
+		addr, _ := serve(b, new(shelf).with("v", memory.New(256*mib, 512)), iscsi.Options{})
+		return dial(b, addr, "v", initiator.Options{})
+	}
+	s, err := initiator.Dial(context.Background(), peer.addr, peer.iqn, initiator.Options{LUN: peer.lun})
+	if err != nil {
+		b.Fatal(err)
+	}
+	before := peer.cpu()
+	b.Cleanup(func() {
+		if used := peer.cpu() - before; used > 0 {
+			b.ReportMetric(float64(used)/float64(b.N), "server-cpu-ns/op")
+		}
+		_ = s.Logout()
+	})
 	return s
 }

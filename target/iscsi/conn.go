@@ -3,7 +3,6 @@ package iscsi
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -90,9 +89,6 @@ func (c *conn) serve() {
 	}
 	c.wg.Wait()
 	c.srv.leave(c)
-	if c.nexus != nil {
-		c.nexus.Detach()
-	}
 	_ = c.nc.SetWriteDeadline(time.Now().Add(lastWords))
 	c.out.drain()
 	_ = c.nc.Close()
@@ -270,9 +266,4 @@ func (c *conn) numberLocked(h *wire.Header, status bool) {
 	c.maxCmdSN.Store(last)
 	h.SetWord(wire.OffExpCmdSN, exp)
 	h.SetWord(wire.OffMaxCmdSN, last)
-}
-
-// quiet reports whether err is an ordinary end of a connection.
-func quiet(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, errLoggedOut)
 }

@@ -60,7 +60,6 @@ type login struct {
 	h     wire.Header // of the last request
 	stage byte
 	text  []byte // of the request, so far
-	out   []byte // of the answer, not sent yet
 	isid  [6]byte
 	begun bool // the first request is done
 

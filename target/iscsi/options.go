@@ -21,7 +21,7 @@ type Options struct {
 	// Reservations keeps persistent reservations across restarts; nil: APTPL is refused.
 	Reservations scsi.Store
 
-	SessionsMax  int           // sessions at a time; default 256
+	SessionsMax  int           // sessions at a time, which bounds memory to twice Memory for each; default 128
 	HalfOpenMax  int           // connections that have not logged in; the oldest gives way; default 64
 	LoginTimeout time.Duration // for the whole login; default 15 s
 	PingAfter    time.Duration // silence after which a NOP-In asks for a sign of life; default 15 s
@@ -37,7 +37,7 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	set(&o.SessionsMax, 256)
+	set(&o.SessionsMax, 128)
 	set(&o.HalfOpenMax, 64)
 	set(&o.LoginTimeout, 15*time.Second)
 	set(&o.PingAfter, 15*time.Second)

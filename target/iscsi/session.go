@@ -56,24 +56,34 @@ func (l *login) enter() error {
 			return refuse(loginTargetError, "the session before does not end")
 		}
 	}
-	unit, err := s.unit(c.info.IQN)
+	dev, info, err := s.targets.Target(c.info.IQN)
 	if err != nil {
 		return refuse(loginUnavailable, "%w", err)
-	}
-	if c.info.Access.Exclusive {
-		for _, o := range s.sessionsOf(unit) {
-			if !strings.EqualFold(o.id.initiator, c.id.initiator) {
-				return refuse(loginForbidden, "%s is in use by %s", c.info.IQN, o.id.initiator)
-			}
-		}
 	}
 	if err := s.register(c, key); err != nil {
 		return err
 	}
-	nexus := unit.Attach(c.id.port())
+	return s.attach(c, dev, info)
+}
+
+// attach gives a registered session its nexus.
+func (s *Server) attach(c *conn, dev target.Device, info TargetInfo) error {
 	s.mu.Lock()
-	c.nexus = nexus
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	unit, err := s.unitLocked(dev, info)
+	if err != nil {
+		return refuse(loginUnavailable, "%w", err)
+	}
+	for _, o := range s.mu.sessions {
+		if info.Access.Exclusive && o.nexus != nil && o.nexus.Unit() == unit &&
+			!strings.EqualFold(o.id.initiator, c.id.initiator) {
+			return refuse(loginForbidden, "%s is in use by %s", info.IQN, o.id.initiator)
+		}
+	}
+	c.nexus = unit.Attach(c.id.port())
+	if containsName(info.Access.ReadOnly, c.id.initiator) {
+		c.nexus.ReadOnly()
+	}
 	return nil
 }
 
@@ -99,17 +109,23 @@ func (s *Server) register(c *conn, key sessionKey) error {
 	return nil
 }
 
-// leave removes c from all that knows it.
+// leave removes c from all that knows it, and the unit that nobody needs any more.
 func (s *Server) leave(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.mu.conns, c)
+	if c.nexus != nil {
+		c.nexus.Detach()
+	}
 	if s.mu.handles[c.tsih] == c {
 		delete(s.mu.handles, c.tsih)
 	}
 	key := sessionKey{c.id.port(), c.info.IQN}
 	if s.mu.sessions[key] == c {
 		delete(s.mu.sessions, key)
+	}
+	if u, ok := s.mu.units[c.info.IQN]; ok && c.nexus != nil && u.unit == c.nexus.Unit() && u.unit.Idle() {
+		delete(s.mu.units, c.info.IQN)
 	}
 }
 
@@ -130,6 +146,28 @@ func (s *Server) sessionsOf(u *scsi.Unit) []*conn {
 		}
 	}
 	return list
+}
+
+// Drop ends all sessions to a target, at once, and forgets its unit with all reservations; for a volume that is
+// deleted. It returns when nothing of theirs is with the device any more.
+func (s *Server) Drop(iqn string) {
+	s.mu.Lock()
+	var conns []*conn
+	for key, c := range s.mu.sessions {
+		if key.iqn == iqn {
+			conns = append(conns, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.kill()
+	}
+	for _, c := range conns {
+		<-c.done
+	}
+	s.mu.Lock()
+	delete(s.mu.units, iqn)
+	s.mu.Unlock()
 }
 
 func (s *Server) dropSessions(u *scsi.Unit) {
@@ -156,15 +194,9 @@ type shownUnit struct {
 	unit *scsi.Unit
 }
 
-// unit returns the unit of a target. It is made when the target is first used, and again when the name stands for
+// unitLocked returns the unit of a target. It is made when the target is first used, and again when the name stands for
 // another device.
-func (s *Server) unit(iqn string) (*scsi.Unit, error) {
-	dev, info, err := s.targets.Target(iqn)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *Server) unitLocked(dev target.Device, info TargetInfo) (*scsi.Unit, error) {
 	if u, ok := s.mu.units[info.IQN]; ok && u.dev == dev {
 		return u.unit, nil
 	}

@@ -55,6 +55,7 @@ type Access struct {
 	Users      []Credential // CHAP users, one of which an initiator must be; empty: no authentication
 	Mutual     *Credential  // what the target answers to an initiator that asks who it is
 	Exclusive  bool         // refuse a second initiator name while one is logged in
+	ReadOnly   []string     // iSCSI names for which the volume is write-protected
 }
 
 // Credential is a CHAP name and secret.
@@ -67,9 +68,11 @@ func (c Credential) String() string { return c.Name }
 func (c Credential) GoString() string { return c.Name }
 
 func (a Access) allows(initiator string) bool {
-	return len(a.Initiators) == 0 || slices.ContainsFunc(a.Initiators, func(n string) bool {
-		return strings.EqualFold(n, initiator)
-	})
+	return len(a.Initiators) == 0 || containsName(a.Initiators, initiator)
+}
+
+func containsName(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
 func (a Access) secret(user string) (string, bool) {

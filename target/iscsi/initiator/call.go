@@ -16,7 +16,6 @@ type call struct {
 	got     int    // bytes of data-in received
 	answer  wire.Header
 	data    []byte // data segment of the answer
-	noTag   bool
 	outcome error
 	done    chan struct{} // one token when the call has ended
 }
@@ -263,12 +262,15 @@ func (r Result) Err() error {
 	return &StatusError{r.Status, r.Sense}
 }
 
-// Command sends a CDB of at most 16 bytes to LUN 0, with out as data-out or in as the place for data-in; one of them
+// Command sends a CDB of at most 16 bytes to the session's LUN, with out as data-out or in as the place for data-in; one of them
 // is empty. Both are the session's until Command returns. The error is one of the session: a status that is not GOOD
 // is in the result.
 func (s *Session) Command(cdb, out, in []byte) (Result, error) {
-	return s.CommandTo(0, cdb, out, in)
+	return s.CommandTo(s.lun(), cdb, out, in)
 }
+
+// lun is the LUN field: peripheral device addressing (SAM-5, section 4.7.7.2).
+func (s *Session) lun() uint64 { return uint64(s.opt.LUN) << 48 }
 
 // CommandTo is Command for any LUN field.
 func (s *Session) CommandTo(lun uint64, cdb, out, in []byte) (Result, error) {

@@ -114,7 +114,7 @@ func (s *Session) cdb16(op, flags byte, off int64, n int) [16]byte {
 func (s *Session) move(what string, cdb [16]byte, out, in []byte, at int64) error {
 	c := s.newCall()
 	defer callPool.Put(c)
-	err := s.command(c, 0, cdb[:], out, in)
+	err := s.command(c, s.lun(), cdb[:], out, in)
 	if err == nil && scsi.Status(c.answer[3]) != scsi.Good {
 		err = c.result().Err()
 	}

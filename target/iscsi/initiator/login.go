@@ -32,7 +32,6 @@ const (
 type loginState struct {
 	s     *Session
 	stage byte
-	next  wire.Header // serial numbers of the next request
 	tsih  uint16
 	neg   negotiated // in force once the login is done
 }

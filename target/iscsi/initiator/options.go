@@ -20,6 +20,8 @@ type Options struct {
 	Name string  // initiator name; default iqn.2026-11.io.weir.initiator:default
 	ISID [6]byte // tells sessions of one initiator to one target apart; the zero ISID means a fixed one
 
+	LUN byte // logical unit number; default 0
+
 	User, Secret             string // CHAP, if User is set
 	MutualUser, MutualSecret string // what the target must prove to be, if MutualUser is set
 

@@ -91,7 +91,7 @@ func (op *Op) parse() bool {
 // writable checks write protection, of the device and by SWP.
 func (op *Op) writable() bool {
 	u := op.nexus.unit
-	if u.dev.ReadOnly() {
+	if u.dev.ReadOnly() || op.nexus.reader {
 		return op.fail(WriteProtected)
 	}
 	if u.gate.Load()&gateProtect != 0 {

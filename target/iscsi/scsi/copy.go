@@ -109,7 +109,7 @@ func (op *Op) segment(b, targets []byte) (segment, bool) {
 		to:   op.copyUnit(targets, binary.BigEndian.Uint16(b[6:])),
 	}
 	if s.from == nil || s.to == nil || !s.from.allows(op.nexus.port, accessRead) ||
-		!s.to.allows(op.nexus.port, accessWrite) {
+		op.nexus.reader || !s.to.allows(op.nexus.port, accessWrite) {
 		return s, op.fail(CopyTargetNotReachable)
 	}
 	count := s.from // DC: which side's blocks the length counts

@@ -114,9 +114,9 @@ func (op *Op) modeValues() bool {
 }
 
 // deviceSpecific is the byte of SBC-3, section 6.5.1: WP and DPOFUA.
-func (u *Unit) deviceSpecific() byte {
-	b := byte(0x10)
-	if u.dev.ReadOnly() || u.modes.protect.Load() {
+func (n *Nexus) deviceSpecific() byte {
+	b, u := byte(0x10), n.unit
+	if n.reader || u.dev.ReadOnly() || u.modes.protect.Load() {
 		b |= 0x80
 	}
 	return b
@@ -144,7 +144,7 @@ func runModeSense6(op *Op, _ []byte) {
 		op.badField(2)
 		return
 	}
-	b := []byte{0, 0, u.deviceSpecific(), 0}
+	b := []byte{0, 0, op.nexus.deviceSpecific(), 0}
 	if op.cdb[1]&0x08 == 0 { // DBD
 		b[3] = 8
 		b = append(b, u.blockDescriptor(false)...)
@@ -161,7 +161,7 @@ func runModeSense10(op *Op, _ []byte) {
 		op.badField(2)
 		return
 	}
-	b := []byte{0, 0, 0, u.deviceSpecific(), 0, 0, 0, 0}
+	b := []byte{0, 0, 0, op.nexus.deviceSpecific(), 0, 0, 0, 0}
 	if op.cdb[1]&0x08 == 0 {
 		long := op.cdb[1]&0x10 != 0 // LLBAA
 		if long {

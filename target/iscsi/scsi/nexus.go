@@ -15,6 +15,7 @@ type Nexus struct {
 
 	waiting atomic.Int32 // number of unit attentions
 	size    atomic.Int64 // device size that the initiator knows, in bytes
+	reader  bool         // may not write; set before the first command
 
 	// Guarded by unit.mu.
 	attentions []Code
@@ -27,6 +28,9 @@ func (n *Nexus) Port() string { return n.port }
 
 // Unit returns the unit that n leads to.
 func (n *Nexus) Unit() *Unit { return n.unit }
+
+// ReadOnly makes the unit write-protected for this nexus. It is called before the first command.
+func (n *Nexus) ReadOnly() { n.reader = true }
 
 // Detach ends the nexus: what it reserved with RESERVE(6) or prevented is released (SPC-2, section 5.5.1; SAM-5,
 // section 6.3.4). Persistent reservations stay.

@@ -1,62 +1,57 @@
 package scsi
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // span is a byte range [off, end) that a command holds. An exclusive span overlaps no other; plain ones, held by
 // ordinary writes, may overlap each other.
 type span struct {
 	off, end  int64
 	exclusive bool
-	held      bool
+	ready     chan struct{} // made when the span has to wait; closed when it should look again
 }
 
-// rangeLock orders commands that must be atomic (COMPARE AND WRITE, ORWRITE) against all that change the medium.
-// Waiters are not queued: an atomic command that meets a steady stream of overlapping writes waits for a gap.
+func (s *span) conflicts(o *span) bool {
+	return (s.exclusive || o.exclusive) && o.off < s.end && s.off < o.end
+}
+
+// rangeLock orders commands that must be atomic (COMPARE AND WRITE, ORWRITE) against all that change the medium. Spans
+// that conflict are granted in the order of their arrival.
 type rangeLock struct {
-	mu      sync.Mutex
-	held    []*span
-	changed *sync.Cond // made at the first wait
+	mu    sync.Mutex
+	spans []*span // held and waiting, in order of arrival
 }
 
+// lock takes [off, off+n) and waits for it. s is the caller's place for it until unlock.
 func (l *rangeLock) lock(s *span, off, n int64, exclusive bool) {
-	*s = span{off: off, end: off + n, exclusive: exclusive, held: true}
+	*s = span{off: off, end: off + n, exclusive: exclusive}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	for l.blockedLocked(s) {
-		if l.changed == nil {
-			l.changed = sync.NewCond(&l.mu)
-		}
-		l.changed.Wait()
+	blocked := slices.ContainsFunc(l.spans, s.conflicts)
+	l.spans = append(l.spans, s)
+	for blocked {
+		ready := make(chan struct{})
+		s.ready = ready
+		l.mu.Unlock()
+		<-ready
+		l.mu.Lock()
+		at := slices.Index(l.spans, s)
+		blocked = slices.ContainsFunc(l.spans[:at], s.conflicts)
 	}
-	l.held = append(l.held, s)
+	l.mu.Unlock()
 }
 
-func (l *rangeLock) blockedLocked(s *span) bool {
-	for _, h := range l.held {
-		if (h.exclusive || s.exclusive) && h.off < s.end && s.off < h.end {
-			return true
-		}
-	}
-	return false
-}
-
+// unlock gives s back.
 func (l *rangeLock) unlock(s *span) {
-	if !s.held {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s.held = false
-	for i, h := range l.held {
-		if h == s {
-			last := len(l.held) - 1
-			l.held[i] = l.held[last]
-			l.held[last] = nil
-			l.held = l.held[:last]
-			break
+	at := slices.Index(l.spans, s)
+	for _, later := range l.spans[at+1:] {
+		if later.ready != nil && later.conflicts(s) {
+			close(later.ready)
+			later.ready = nil
 		}
 	}
-	if l.changed != nil {
-		l.changed.Broadcast()
-	}
+	l.spans = slices.Delete(l.spans, at, at+1)
 }

@@ -183,7 +183,7 @@ func mediumCommands() []*command {
 		{name: "SYNCHRONIZE CACHE(10)", opcode: opSyncCache10, action: -1, length: 10, usage: pre, access: accessAdmin,
 			medium: true, parse: parseSync10, run: runSync},
 		{name: "SYNCHRONIZE CACHE(16)", opcode: opSyncCache16, action: -1, length: 16, usage: withFirst(0x02, use16),
-			access: accessWrite, medium: true, parse: parseSync16, run: runSync},
+			access: accessAdmin, medium: true, parse: parseSync16, run: runSync},
 		{name: "WRITE SAME(10)", opcode: opWriteSame10, action: -1, length: 10, usage: use10, access: accessWrite,
 			medium: true, parse: parseWriteSame10, run: runWriteSame},
 		{name: "WRITE SAME(16)", opcode: opWriteSame16, action: -1, length: 16, usage: withFirst(0xf9, use16),

@@ -92,6 +92,13 @@ func (u *Unit) Attach(initiatorPort string) *Nexus {
 	return n
 }
 
+// Idle reports whether nothing would be lost if the unit were made anew: nobody is attached and nothing is registered.
+func (u *Unit) Idle() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.mu.nexuses) == 0 && u.mu.pr.registrants() == 0
+}
+
 // Reset is a logical unit reset (SAM-5, section 6.3.3): everything but persistent reservations goes back to how it
 // was after power on, and each nexus gets a unit attention. The caller has ended the commands before.
 func (u *Unit) Reset() {

@@ -77,6 +77,7 @@ func TestWriteProtection(t *testing.T) {
 	}
 	want(t, "read", do(a, cdb10(0x28, 0, 1), nil), 0)
 	want(t, "sync", do(a, cdb10(0x35, 0, 0), nil), 0)
+	want(t, "sync", do(a, cdb16(0x91, 0, 0), nil), 0)
 	if op := do(a, []byte{0x1a, 0, 0x3f, 0, 255}, nil); op.In[2]&0x80 == 0 {
 		t.Error("WP is not set")
 	}
