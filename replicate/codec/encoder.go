@@ -97,7 +97,7 @@ func (e *Encoder) prepare(ctx context.Context, changes []VolumeChange) error {
 const warmStep = 256 << 10
 
 // Warm adds up to limit bytes of old content that the index has not seen to it. Encode calls it with
-// Options.WarmBytes; a caller with time to spare may do so too.
+// Options.WarmBytes; a caller with time to spare may do so too. What can not be read is left out; the error is that of ctx.
 func (e *Encoder) Warm(ctx context.Context, changes []VolumeChange, limit int64) error {
 	if e.index == nil {
 		return nil
@@ -112,11 +112,10 @@ func (e *Encoder) Warm(ctx context.Context, changes []VolumeChange, limit int64)
 			if len(buf) == 0 {
 				buf = make([]byte, warmStep)
 			}
-			if err := readView(v.Old, buf, v.Volume, at); err != nil {
-				return err
-			}
 			adds = adds[:0]
-			if !leaf.IsZero(buf) {
+			if err := readView(v.Old, buf, v.Volume, at); err != nil {
+				e.log.Warn("not learned", "error", err)
+			} else if !leaf.IsZero(buf) {
 				adds = e.index.hash(adds, v.Volume, at, buf)
 			}
 			for _, a := range adds {

@@ -149,17 +149,6 @@ func (x *index) hash(dst []addition, v ident.VolumeID, off int64, content []byte
 	return dst
 }
 
-// fill is the share of the entries that are in use, 0 to 1, for tests and logs.
-func (x *index) fill() float64 {
-	n := 0
-	for _, e := range x.table {
-		if e != 0 {
-			n++
-		}
-	}
-	return float64(n) / float64(len(x.table))
-}
-
 // volumesOf sorts volumes by ID, so that work that is spread over calls goes on in the same order.
 func volumesOf(changes []VolumeChange) []*VolumeChange {
 	vs := make([]*VolumeChange, len(changes))

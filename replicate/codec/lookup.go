@@ -2,14 +2,10 @@ package codec
 
 // lookup asks the index at an anchor and returns the best match that it finds in the chunk [a, b), or none. It may
 // reach back to a.
-func (m *matcher) lookup(w *window, x anchor, a, b int) (best match, err error) {
+func (m *matcher) lookup(w *window, x anchor, a, b int) (best match) {
 	var room [bucketWays]uint32
 	for _, loc := range m.index.lookup(x.h, room[:0]) {
-		found, err := m.try(w, x, loc, a, b, best.n)
-		if err != nil {
-			return match{}, err
-		}
-		if found.n > best.n {
+		if found := m.try(w, x, loc, a, b, best.n); found.n > best.n {
 			best = found
 		}
 		if best.n >= enough {
@@ -17,9 +13,9 @@ func (m *matcher) lookup(w *window, x anchor, a, b int) (best match, err error) 
 		}
 	}
 	if best.n < minNew || !gains(w, best) {
-		return match{}, nil
+		return match{}
 	}
-	return best, nil
+	return best
 }
 
 // gains reports whether enough of what x covers is not old content of the same address.
@@ -39,35 +35,35 @@ const gainLook = 4096
 
 // try checks one location for anchor x: it rereads the sub-block, finds its maximum, and extends both ways. A match
 // longer than than leaves its cursor in m.spare.
-func (m *matcher) try(w *window, x anchor, loc uint32, a, b, than int) (match, error) {
+func (m *matcher) try(w *window, x anchor, loc uint32, a, b, than int) match {
 	id, off := m.index.place(loc)
 	number, view, ok := m.volumes.source(id)
 	if !ok {
-		return match{}, nil
+		return match{}
 	}
 	c := m.trial
 	c.aim(place{number, 0}, view, w.off)
 	old, err := c.ahead(off)
 	if err != nil {
-		return match{}, m.sourceError(c.from, off, err)
+		return match{}
 	}
 	h, at := gearMax(old[:m.index.sub])
 	if h != x.h {
-		return match{}, nil
+		return match{}
 	}
 	c.from.disp = off + int64(at) - w.off - int64(x.at)
 	if c.from.disp == 0 && number == w.volume && w.old != nil {
-		return match{}, nil // the same address is tried everywhere
+		return match{} // the same address is tried everywhere
 	}
 	addr := off + int64(at)
 	n, err := c.extend(w.new[x.at:b], addr)
 	if err != nil || n < gearBytes {
-		return match{}, err
+		return match{}
 	}
 	back, err := c.extendBack(w.new[a:x.at], addr)
 	if err != nil || n+back <= than {
-		return match{}, err
+		return match{}
 	}
 	m.trial, m.spare = m.spare, c
-	return match{at: x.at - back, n: n + back, op: opNear, from: c.from}, nil
+	return match{at: x.at - back, n: n + back, op: opNear, from: c.from}
 }

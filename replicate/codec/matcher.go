@@ -1,10 +1,6 @@
 package codec
 
-import (
-	"fmt"
-
-	"github.com/weirstor/weir/intercept/ident"
-)
+import "github.com/weirstor/weir/intercept/ident"
 
 // What a copy must save to be worth its token, bytes.
 const (
@@ -35,7 +31,7 @@ type sources interface {
 	source(v ident.VolumeID) (number int, old View, ok bool)
 }
 
-// matcher finds where new content comes from. It keeps the three last places, as cursors, over all chunks of an epoch.
+// matcher finds where new content comes from. Sources are an offer: one that can not be read is not used. It keeps the three last places, as cursors, over all chunks of an epoch.
 type matcher struct {
 	index   *index // nil: only the same address and recent places
 	volumes sources
@@ -68,23 +64,20 @@ func (m *matcher) start(x *index, volumes sources) {
 
 // cover returns copies for the chunk [a, b) of w, sorted and not overlapping. They are valid until the next call.
 // end must follow.
-func (m *matcher) cover(w *window, a, b int) ([]match, error) {
+func (m *matcher) cover(w *window, a, b int) []match {
 	m.begin(w, a, m.made.total-blockFloor(int64(a)))
-	err := m.search(w, a, b)
-	return m.out, err
+	m.search(w, a, b)
+	return m.out
 }
 
 // search fills out with the copies for [a, b).
-func (m *matcher) search(w *window, a, b int) error {
+func (m *matcher) search(w *window, a, b int) {
 	solid := a // content before it is in a match that is not to be improved
 	seen := -1 // the last leaf block that was looked for in the stream of results
 	for p := a; p+8 <= b; {
 		if k := p / blockSize; k > seen {
 			seen = k
-			best, err := m.again(w, p, b)
-			if err != nil {
-				return err
-			}
+			best := m.again(w, p, b)
 			if best.n > 0 {
 				p, solid = m.accept(best), best.at+best.n
 				m.anchors.skip(solid)
@@ -98,10 +91,7 @@ func (m *matcher) search(w *window, a, b int) error {
 			} else if x := m.anchors.next(w.new, p, b, m.index.sub); x.at > p {
 				stop = min(stop, x.at)
 			} else {
-				best, err := m.lookup(w, x, a, b)
-				if err != nil {
-					return err
-				}
+				best := m.lookup(w, x, a, b)
 				m.anchors.take()
 				if best.n > 0 {
 					p, solid = m.accept(best), best.at+best.n
@@ -113,10 +103,7 @@ func (m *matcher) search(w *window, a, b int) error {
 		if p = m.scan(w, p, stop); p >= stop {
 			continue
 		}
-		best, err := m.here(w, p, b)
-		if err != nil {
-			return err
-		}
+		best := m.here(w, p, b)
 		if best.n == 0 {
 			p++
 			continue
@@ -126,7 +113,6 @@ func (m *matcher) search(w *window, a, b int) error {
 			m.anchors.skip(solid)
 		}
 	}
-	return nil
 }
 
 // begin prepares for a chunk of w that begins at a. stream is the position in the stream of results of the window's
@@ -153,14 +139,14 @@ func (m *matcher) end(w *window, a, b int) {
 }
 
 // again returns a match from p on if this epoch made the leaf block at p before.
-func (m *matcher) again(w *window, p, b int) (match, error) {
+func (m *matcher) again(w *window, p, b int) match {
 	k := p / blockSize
 	if w.old == nil {
-		return match{}, nil
+		return match{}
 	}
 	at, ok := m.repeats.find(w.blocks[k].after)
 	if !ok || !m.made.holds(at, blockSize) {
-		return match{}, nil
+		return match{}
 	}
 	from := place{made, at - m.stream - int64(k*blockSize)}
 	c := m.spare
@@ -168,9 +154,9 @@ func (m *matcher) again(w *window, p, b int) (match, error) {
 	n, err := c.extend(w.new[p:b], c.addr(p))
 	x := match{at: p, n: n, op: opNear, from: from}
 	if err != nil || n < minNew || !gains(w, x) {
-		return match{}, err
+		return match{}
 	}
-	return x, nil
+	return x
 }
 
 // scan returns the first position from p on, before stop, at which here may find something.
@@ -222,53 +208,48 @@ func (m *matcher) scanRecent(w *window, p, stop int) int {
 }
 
 // here tries the same address, zeroes and the recent places at p.
-func (m *matcher) here(w *window, p, b int) (best match, err error) {
+func (m *matcher) here(w *window, p, b int) (best match) {
 	word := load64(w.new, p)
 	if w.old != nil && load64(w.old, p) == word {
 		best = match{at: p, n: 8 + matchForward(w.new[p+8:b], w.old[p+8:b]), op: opSelf}
 	}
 	if word == 0 && best.n < minZeroRun {
 		if n := 8 + zeroPrefix(w.new[p+8:b]); n >= minZeroRun {
-			return match{at: p, n: n, op: opZero}, nil
+			return match{at: p, n: n, op: opZero}
 		}
 	}
 	if best.n >= enough {
-		return best, nil
+		return best
 	}
 	for _, c := range m.recents {
 		if c.view == nil || p-c.good > recentReach {
 			continue
 		}
-		n, err := m.recentAt(w, c, p, b, word)
-		if err != nil {
-			return best, err
-		}
+		n := m.recentAt(c, p, b, w, word)
 		if n >= minRecent && n > best.n {
 			best = match{at: p, n: n, op: opNear, from: c.from}
 		}
 	}
-	return best, nil
+	return best
 }
 
-// recentAt is how many bytes from p on, which begin with word, the place of c holds.
-func (m *matcher) recentAt(w *window, c *cursor, p, b int, word uint64) (int, error) {
+// recentAt is how many bytes of w from p on, which begin with word, the place of c holds. A place that can not be read
+// is forgotten.
+func (m *matcher) recentAt(c *cursor, p, b int, w *window, word uint64) int {
 	addr := c.addr(p)
 	old, err := c.ahead(addr)
+	if err == nil && (len(old) == 0 || old[0] != byte(word) || len(old) >= 8 && load64(old, 0) != word) {
+		return 0
+	}
+	n := 0
+	if err == nil {
+		n, err = c.extend(w.new[p:b], addr)
+	}
 	if err != nil {
-		return 0, m.sourceError(c.from, addr, err)
+		c.view = nil
+		return 0
 	}
-	if len(old) == 0 || old[0] != byte(word) || len(old) >= 8 && load64(old, 0) != word {
-		return 0, nil
-	}
-	n, err := c.extend(w.new[p:b], addr)
-	if err != nil {
-		return 0, m.sourceError(c.from, addr, err)
-	}
-	return n, nil
-}
-
-func (m *matcher) sourceError(from place, addr int64, err error) error {
-	return fmt.Errorf("old content of volume number %d at %d: %w", from.volume, addr, err)
+	return n
 }
 
 // accept adds a match and returns its end. One that the index found may reach back over shorter ones before it.

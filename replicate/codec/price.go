@@ -1,13 +1,8 @@
 package codec
 
-import "github.com/weirstor/weir/replicate/pack"
-
-// price shares the bytes of a frame, of which column i takes size[i], among the volumes and classes that caused them:
-// a column by how much each put into it, heads by what each pays for columns.
+// price shares the total bytes of a frame, of which column i takes size[i], among the volumes and classes that caused
+// them: a column by how much each put into it, the rest by what each pays for columns.
 func (j *job) price(size [numColumns]int, total int) {
-	if j.packs.Len()-total == pack.HeaderBytes {
-		total += pack.HeaderBytes
-	}
 	var sums [numColumns]float64
 	for _, s := range j.frame.shares {
 		for i, n := range s {

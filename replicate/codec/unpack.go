@@ -29,7 +29,8 @@ type unpacker struct {
 
 	literals int // of the streams of this chunk
 	held     int // content of the streams of this chunk
-	cut      int // where a stream begins that the chunk does not hold whole, if that is at a leaf block; else -1
+	beyond   int // end of a stream that begins in the chunk and ends behind it; -1: none
+	cut      int // where a stream begins that goes on behind what was searched, if that is at a leaf block; -1: none
 }
 
 func newUnpacker(made *results) *unpacker {
@@ -45,37 +46,34 @@ func (u *unpacker) start(x *index, volumes sources) {
 // unpack replaces, in the matches that cover the chunk [a, b) of w, what begins a deflate stream where no match is. The
 // result is valid until the next call. stream is the position in the stream of results of the window's first byte.
 //
-// With more, content goes on behind the chunk; then the chunk is ended at cut, the start of the block in which a stream
-// begins that goes on too, if there is one.
-func (u *unpacker) unpack(w *window, a, b int, matches []match, stream int64, more bool) (out []match, cut int, err error) {
+// Streams are looked for up to end, behind the chunk: one that ends behind b sets beyond, and one that goes on behind
+// end sets cut; the caller moves b then.
+func (u *unpacker) unpack(w *window, a, b, end int, matches []match, stream int64) []match {
 	u.out = u.out[:0]
-	u.literals, u.held, u.cut = 0, 0, -1
+	u.literals, u.held, u.cut, u.beyond = 0, 0, -1, -1
 	at := a // content before it is done
 	for i := 0; ; i++ {
-		end := b
+		gap := b
 		if i < len(matches) {
-			end = matches[i].at
+			gap = matches[i].at
 		}
-		for p := at; p+innerMin <= end; p++ {
-			n, z := u.find(w.new[:b], p)
-			if more && u.cut > a {
-				return u.out, u.cut, nil
-			}
+		for p := at; p+innerMin <= gap; p++ {
+			n, z := u.find(w.new[:end], p)
 			if z == nil {
 				continue
 			}
-			ok, err := u.worth(w, p, n, z, stream)
-			if err != nil {
-				return nil, b, err
+			if p+n > b {
+				u.beyond = p + n
+				return u.out
 			}
-			if ok {
+			if u.worth(w, p, n, z, stream) {
 				u.out = append(u.out, match{at: p, n: n, op: opInner, inner: z})
 			}
 			p += n - 1
 			at = p + 1
 		}
 		if i == len(matches) {
-			return u.out, b, nil
+			return u.out
 		}
 		if m := matches[i]; m.at+m.n > at {
 			if cut := at - m.at; cut > 0 { // a stream ends within the match
@@ -85,6 +83,19 @@ func (u *unpacker) unpack(w *window, a, b int, matches []match, stream int64, mo
 			at = m.at + m.n
 		}
 	}
+}
+
+// before returns the matches that lie before cut, the last one shortened.
+func (u *unpacker) before(matches []match) []match {
+	for i := range matches {
+		if m := &matches[i]; m.at+m.n > u.cut {
+			if m.n = u.cut - m.at; m.n <= 0 || m.op == opInner {
+				return matches[:i]
+			}
+			return matches[:i+1]
+		}
+	}
+	return matches
 }
 
 // find returns the length and the content of a deflate stream that begins at p, if it is one that can be made again.
@@ -128,12 +139,10 @@ func (u *unpacker) zlib(b []byte, p int) (int, *inner) {
 
 // worth looks for copies in what a stream of n bytes at p holds, and reports whether that is likely cheaper than the
 // stream itself.
-func (u *unpacker) worth(w *window, p, n int, z *inner, stream int64) (bool, error) {
+func (u *unpacker) worth(w *window, p, n int, z *inner, stream int64) bool {
 	v := &window{volume: w.volume, off: w.off + int64(p), new: z.content}
 	u.matcher.begin(v, 0, stream+int64(p))
-	if err := u.matcher.search(v, 0, len(z.content)); err != nil {
-		return false, err
-	}
+	u.matcher.search(v, 0, len(z.content))
 	cost := len(z.content)
 	for _, m := range u.matcher.out {
 		cost -= m.n
@@ -142,5 +151,5 @@ func (u *unpacker) worth(w *window, p, n int, z *inner, stream int64) (bool, err
 	u.literals += cost
 	cost = cost/innerFactor + innerToken*(1+len(u.matcher.out))
 	z.matches = append([]match(nil), u.matcher.out...)
-	return cost < n, nil
+	return cost < n
 }

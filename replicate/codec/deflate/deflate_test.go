@@ -44,17 +44,17 @@ func inputs() map[string][]byte {
 		}
 		return b
 	}
-	in := map[string][]byte{"empty": {}, "zeroes": make([]byte, 200000), "one": {7}, "two": {7, 7}, "four": []byte("abca")}
-	for _, n := range []int{3, 100, 5000, 32767, 65536, 65800, 70000, 300000} {
+	in := map[string][]byte{"empty": {}, "zeroes": make([]byte, 70000), "one": {7}, "two": {7, 7}, "four": []byte("abca")}
+	for _, n := range []int{3, 100, 32767, 65800, 140000} {
 		in[fmt.Sprintf("prose %d", n)] = prose(n)
 	}
-	for _, n := range []int{300, 66000, 150000} {
+	for _, n := range []int{300, 66000} {
 		in[fmt.Sprintf("bytes %d", n)] = random(n, 256)
 		in[fmt.Sprintf("digits %d", n)] = random(n, 10)
 		in[fmt.Sprintf("bits %d", n)] = random(n, 2)
 	}
-	mixed := append(prose(40000), random(40000, 256)...)
-	mixed = append(append(mixed, make([]byte, 30000)...), mixed[10000:60000]...)
+	mixed := append(prose(20000), random(20000, 256)...)
+	mixed = append(append(mixed, make([]byte, 10000)...), mixed[5000:30000]...)
 	in["mixed"] = mixed
 	skew := make([]byte, 90000) // code lengths beyond 15 bits
 	for i, k := 0, 0; i < len(skew); k++ {
@@ -71,15 +71,15 @@ func inputs() map[string][]byte {
 // golden is, by level, the SHA-256 of what zlib 1.2.13 makes of all inputs, in the order of their names, one behind the
 // other, with windowBits -15 and memLevel 8.
 var golden = [10]string{
-	1: "4ed2d3b89ed7e37e53ebab46aa3168dd9081e82394c0528cf8f7bf69c3601ed8",
-	2: "b5789a6a8a7e5720ccb569bc191dedb5aa498e68dc8b287f0ba0345c0fd1da5a",
-	3: "8aadc9d59914ddb9b7d2d49b2a8d42721e506cca3ecbc6f7347feb58d8bebe0d",
-	4: "cc9be200ad3d6634def36363203023ade60385652959d9f463169b19a46b300f",
-	5: "ab4fd025cbcd0afa84a0c4579933c267fda19910359f2067c3b673a857608e3b",
-	6: "69d1ab30bf1d184221d42c8f7e1cbec0c111820f143120c850f9eb7fe2fcab3f",
-	7: "b4bce2a9ae5ceb91f2b32bfa8d308f373c2a80c87a803ee978f11668cb446a27",
-	8: "c2eb2daf0d2566a9b6e5db4de3511a461ac08028aff633ef58018e1f41822614",
-	9: "dba8efb385e51c7c32504a91fa1baccef6d9a69cb48524c605a80861bb2a92c0",
+	1: "069297f21728a668246807de6bc6965369c6b5aea8d6464a03e05749e59bf317",
+	2: "912a395cab0cb0a9c4399d0ed20d1d1943dae7612140619e1470ab320bc38c45",
+	3: "712b2b887b616121d10f9bd892d44182651c4b8d850cd440849a7b590011bf41",
+	4: "3aaee62d39d3e283ed203c851685404fbdb60486f080fb1785561311e8b1119c",
+	5: "2ddac2ff961a96c2e4d2c5064c2ac1b7dea0622f75277d35fc7b30cb61e4e2f4",
+	6: "005d6e7eb5beb472979c4d7e9fe9897d53ca02ee50115a27b2d77a64360088d8",
+	7: "b31e4e0d8d698540be5312889d0ef8ed14161b4b6cc88ac29a0af0f3b4af80b8",
+	8: "1a441046f9921fd1a22d061dfad23ef5240ed42fcb7526b002a7a696c313fbc2",
+	9: "fc02931a94c3576307c3900aa1b624872764670020785bec7de48650988224d5",
 }
 
 // TestLikeZlib compares with digests of zlib's own output.
@@ -101,7 +101,7 @@ func TestLikeZlib(t *testing.T) {
 func TestRoundTrip(t *testing.T) {
 	c, f := NewCompressor(), NewInflater()
 	for name, b := range inputs() {
-		for _, level := range []int{1, 3, 4, 6, 9} {
+		for _, level := range []int{1, 6} {
 			z := c.Append([]byte("before"), b, level)[6:]
 			if back, err := io.ReadAll(flate.NewReader(bytes.NewReader(z))); err != nil || !bytes.Equal(back, b) {
 				t.Fatalf("%s at level %d: %d bytes come back, %v", name, level, len(back), err)
@@ -120,7 +120,7 @@ func TestRoundTrip(t *testing.T) {
 // TestNotEqual changes streams: Equal must see it.
 func TestNotEqual(t *testing.T) {
 	c := NewCompressor()
-	b := inputs()["prose 70000"]
+	b := inputs()["prose 65800"]
 	z := c.Append(nil, b, 6)
 	for _, at := range []int{0, 1, len(z) / 2, len(z) - 1} {
 		other := bytes.Clone(z)
@@ -163,7 +163,7 @@ func TestGitObject(t *testing.T) {
 		return strings.TrimSpace(string(out))
 	}
 	git(nil, "init", "-q")
-	body := inputs()["prose 300000"]
+	body := inputs()["prose 140000"]
 	id := git(body, "hash-object", "-w", "--stdin")
 	z, err := os.ReadFile(filepath.Join(dir, ".git", "objects", id[:2], id[2:]))
 	if err != nil {
@@ -209,7 +209,7 @@ func FuzzInflate(f *testing.F) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	in := inputs()["prose 300000"]
+	in := inputs()["prose 140000"]
 	c := NewCompressor()
 	for _, level := range []int{1, 6, 9} {
 		b.Run(fmt.Sprint(level), func(b *testing.B) {
