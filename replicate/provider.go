@@ -3,6 +3,7 @@ package replicate
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/intercept/leaf"
@@ -42,6 +43,9 @@ type Session struct {
 	States  map[ident.VolumeID]leaf.State // at Head
 }
 
+// learnTimeout bounds the one question that a session can do without.
+const learnTimeout = 2 * time.Second
+
 var _ Provider = (*Remote)(nil)
 
 // Remote is a Provider at the other end of a client.
@@ -66,6 +70,7 @@ func (r *Remote) OpenSession(ctx context.Context, q SessionRequest) (Session, er
 	if err != nil {
 		return Session{}, err
 	}
+	r.learnNodes(ctx)
 	s := Session{Term: reply.GetTerm(), States: make(map[ident.VolumeID]leaf.State)}
 	if s.Cluster.UUID, err = rpc.ToUUID(reply.GetCluster()); err != nil {
 		return Session{}, fmt.Errorf("cluster in session reply: %w", err)
@@ -82,6 +87,20 @@ func (r *Remote) OpenSession(ctx context.Context, q SessionRequest) (Session, er
 		s.States[ident.VolumeID{UUID: id}] = leaf.StateOf([16]byte(v.GetStateHash()))
 	}
 	return s, nil
+}
+
+// learnNodes asks for all nodes of the cluster, so that the gateway finds the next leader although it was told of one
+// node only. Without an answer the client goes on with the addresses that it has.
+func (r *Remote) learnNodes(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
+	defer cancel()
+	st, err := r.calls.Status(ctx, &rpc.StatusRequest{})
+	if err != nil {
+		return
+	}
+	for _, n := range st.GetNodes() {
+		r.client.Learn(n.GetAddress())
+	}
 }
 
 func clusterBytes(c ident.ClusterID) []byte {

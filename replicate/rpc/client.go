@@ -21,7 +21,7 @@ var _ grpc.ClientConnInterface = (*Client)(nil)
 
 // ClientOptions says where the providers are and who asks.
 type ClientOptions struct {
-	Addresses []string    // HOST:PORT of one provider or more; the others are learnt from their answers
+	Addresses []string    // HOST:PORT of one provider or more; more are learnt from answers and by Learn
 	TLS       *tls.Config // mutual TLS: the caller's certificate and the cluster's CA
 	Traffic   *Traffic    // counts the bytes of all connections; nil: not counted
 }
@@ -131,7 +131,7 @@ func (c *Client) round(ctx context.Context, method string, args, reply any, opts
 		last = FromStatus(cc.Invoke(ctx, method, args, reply, opts...))
 		var nl *NotLeader
 		if errors.As(last, &nl) && nl.Address != "" {
-			c.learn(nl.Address)
+			c.Learn(nl.Address)
 			queue = slices.Insert(queue, 0, nl.Address)
 			continue
 		}
@@ -156,10 +156,11 @@ func retryable(err error) bool {
 	return status.Code(err) == codes.Unavailable
 }
 
-func (c *Client) learn(addr string) {
+// Learn adds the address of a further provider, to be tried when others are out of reach.
+func (c *Client) Learn(addr string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !slices.Contains(c.mu.addresses, addr) {
+	if addr != "" && !slices.Contains(c.mu.addresses, addr) {
 		c.mu.addresses = append(c.mu.addresses, addr)
 	}
 }

@@ -139,6 +139,18 @@ func TestClientFollowsTheLeader(t *testing.T) {
 	}
 }
 
+func TestClientOutlivesTheOnlyNodeItWasToldOf(t *testing.T) {
+	nodes, stop, conf := startNodes(t, 2)
+	c := dialNodes(t, conf, nil, nodes[0].address)
+	c.Learn(nodes[1].address)
+	c.Learn("")
+	stop[0]()
+	nodes[0].leader.Store(nodes[1].address)
+	if got := askLeader(t, c); got != nodes[1].address {
+		t.Fatalf("answered by %s, want %s", got, nodes[1].address)
+	}
+}
+
 func TestClientReturnsRefusalsAtOnce(t *testing.T) {
 	nodes, _, conf := startNodes(t, 1)
 	c := dialNodes(t, conf, nil, nodes[0].address)
