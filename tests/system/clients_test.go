@@ -129,7 +129,7 @@ func fioVerify(t *testing.T, d *harness.Daemon, disk string) {
 		{"--rw=randrw", "--bsrange=512-64k", "--bs_unaligned=0", "--iodepth=16", "--fsync=64"},
 	} {
 		args := append([]string{"fio", "--name=verify", "--ioengine=nbd", "--uri=" + nbdURI(d, "a"), "--size=48m",
-			"--verify=crc32c", "--do_verify=1", "--verify_fatal=1", "--randrepeat=0"}, job...)
+			"--verify=crc32c", "--do_verify=1", "--verify_fatal=1", "--verify_state_save=0", "--randrepeat=0"}, job...)
 		run(t, ctx, args...)
 	}
 	waitDisks(t, ctx, d, "a")
