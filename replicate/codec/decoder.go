@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/weirstor/weir/classify"
 	"github.com/weirstor/weir/intercept/ident"
@@ -45,7 +46,12 @@ func Packs(packs ...[]byte) func(i int) ([]byte, error) {
 // make no sense. Memory is bounded by two packs and MaxColumnBytes, whatever they hold, and work by the sizes of the
 // volumes where Target.Size is given.
 func Decode(ctx context.Context, read func(i int) ([]byte, error), to Target) error {
-	d := newDecoder(to)
+	d := decoders.Get().(*decoder)
+	defer func() {
+		d.start(Target{})
+		decoders.Put(d)
+	}()
+	d.start(to)
 	for i := 0; ; i++ {
 		b, err := read(i)
 		if errors.Is(err, io.EOF) {
@@ -102,16 +108,14 @@ type sourceRange struct {
 	off, len int64
 }
 
-func newDecoder(to Target) *decoder {
-	d := &decoder{}
-	d.start(to)
-	return d
-}
+// decoders keep the memory of epochs that were decoded, some MiB, for the next ones.
+var decoders = sync.Pool{New: func() any { return &decoder{} }}
 
 // start begins another epoch and keeps the memory.
 func (d *decoder) start(to Target) {
 	d.to, d.table, d.views, d.viewed = to, d.table[:0], d.views[:0], d.viewed[:0]
 	d.pass, d.volume, d.end, d.gapFrom = 0, -1, 0, 0
+	d.frame = frameReader{}
 	d.made.reset()
 }
 
