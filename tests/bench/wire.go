@@ -52,7 +52,10 @@ func stepTable(ctx context.Context, d *harness.Daemon, mnt string) (table string
 	if err != nil {
 		return "", err
 	}
-	w := wire.New(root, mnt)
+	w, err := wire.New(root, mnt)
+	if err != nil {
+		return "", err
+	}
 	steps, err := w.Steps(ctx)
 	if err != nil {
 		return "", err

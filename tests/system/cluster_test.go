@@ -105,7 +105,9 @@ func eventually(t *testing.T, ctx context.Context, what string, try func() error
 func TestCluster(t *testing.T) {
 	rng := newRand(t)
 	ctx := testContext(t, 4*time.Minute+time.Duration(*clusterRounds)*time.Minute)
+	lap := stopwatch(t)
 	c := startCluster(t, ctx)
+	lap("start")
 	disks := map[string]string{}
 	for _, name := range nodeNames {
 		place := filepath.Join(c.dir, "disk-"+name)
@@ -128,7 +130,9 @@ func TestCluster(t *testing.T) {
 	}()
 	for round := range *clusterRounds {
 		c.lose(t, ctx, c.leader(t, ctx), fmt.Sprintf("leader-%d", round))
+		lap("leader lost")
 		c.lose(t, ctx, c.follower(t, ctx, rng), fmt.Sprintf("follower-%d", round))
+		lap("follower lost")
 	}
 	stop()
 	if err := <-ended; err != nil {
@@ -137,11 +141,15 @@ func TestCluster(t *testing.T) {
 	if err := h.Check(stateOf(t, h, c.gateway), stamp.ProcessDeath()); err != nil {
 		t.Error(err)
 	}
+	lap("read and check")
 	waitDisks(t, ctx, c.gateway, crashVolumes...)
+	lap("wait for the disks")
 	for _, place := range disks {
 		sameAsVolume(t, c.gateway, "a", place)
 	}
+	lap("compare bytes")
 	verified(t, ctx, c.gateway)
+	lap("weir verify")
 }
 
 // follower returns one of the nodes that do not lead.

@@ -25,10 +25,15 @@ func TestFileSystemOverNBD(t *testing.T) {
 	disk := filepath.Join(t.TempDir(), "disk")
 	d := start(t, ctx, upSpec(t, "--volume", "v:2G", "--disk", "v:raw:"+disk, "--epoch", "1s"))
 
+	lap := stopwatch(t)
 	files := runWorkload(t, ctx, nbdURI(d, "v"))
+	lap("workload")
 	waitDisks(t, ctx, d, "v")
+	lap("wait for the disk")
 	sameAsVolume(t, d, "v", disk)
+	lap("compare bytes")
 	verified(t, ctx, d)
+	lap("weir verify")
 	if err := d.Stop(); err != nil {
 		t.Error(err)
 	}
@@ -55,7 +60,10 @@ func runWorkload(t *testing.T, ctx context.Context, uri string) map[string]strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := wire.New(root, m.Dir)
+	w, err := wire.New(root, m.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	steps, err := w.Steps(ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -80,6 +80,17 @@ func testContext(t *testing.T, limit time.Duration) context.Context {
 	return ctx
 }
 
+// stopwatch returns a function that logs how long a stage took; when a test is slow, the log says where.
+func stopwatch(t *testing.T) func(stage string) {
+	t.Helper()
+	last := time.Now()
+	return func(stage string) {
+		t.Helper()
+		t.Logf("%s: %.1f s", stage, time.Since(last).Seconds())
+		last = time.Now()
+	}
+}
+
 // newRand returns a generator whose seed is printed.
 func newRand(t *testing.T) *rand.Rand {
 	t.Helper()

@@ -3,6 +3,8 @@ package wire
 import (
 	"context"
 	"fmt"
+	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -16,11 +18,20 @@ const Incompressible = "13-random"
 type Workload struct {
 	Script string // path of steps.sh
 	Dir    string // mount point
+
+	port int // of the database
 }
 
-// New returns the workload of the source tree at root, on the file system mounted at dir.
-func New(root, dir string) *Workload {
-	return &Workload{Script: filepath.Join(root, "tests", "wire", "steps.sh"), Dir: dir}
+// New returns the workload of the source tree at root, on the file system mounted at dir. Workloads that run at the same
+// time have databases at ports of their own.
+func New(root, dir string) (*Workload, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	script := filepath.Join(root, "tests", "wire", "steps.sh")
+	return &Workload{Script: script, Dir: dir, port: port}, l.Close()
 }
 
 // Steps returns the names of the steps, in order.
@@ -42,6 +53,7 @@ func (w *Workload) Stop(ctx context.Context) error { return w.call(ctx, "stop", 
 
 func (w *Workload) call(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, w.Script, args...)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("WIRE_PG_PORT=%d", w.port))
 	cmd.WaitDelay = 10 * time.Second // a database that lives on shall not keep the output open
 	out, err := cmd.CombinedOutput()
 	if err != nil {
