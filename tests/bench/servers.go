@@ -83,7 +83,6 @@ func startForeign(ctx context.Context, name string, args func(port string) []str
 	}
 	argv := args(port)
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

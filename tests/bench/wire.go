@@ -123,11 +123,16 @@ func settle(ctx context.Context, d *harness.Daemon, mnt string) error {
 	return err
 }
 
+// counters returns what hosts wrote to the volume and what was sent to the provider, in bytes. They are those of
+// weir_host_written_bytes_total and weir_wire_bytes_total, read from the status, which is made anew for each call;
+// /metrics may show figures that are a quarter of a second old.
 func counters(ctx context.Context, d *harness.Daemon) (host, sent float64, err error) {
-	host, err = d.Metric(ctx, "weir_host_written_bytes_total", map[string]string{"volume": "v"})
+	status, err := d.Client.Status(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
-	sent, err = d.Metric(ctx, "weir_wire_bytes_total", map[string]string{"direction": "sent"})
-	return host, sent, err
+	if len(status.Groups) != 1 || len(status.Volumes) != 1 {
+		return 0, 0, fmt.Errorf("%d groups and %d volumes, want one of each", len(status.Groups), len(status.Volumes))
+	}
+	return float64(status.Volumes[0].Host.WrittenBytes), float64(status.Groups[0].Wire.SentBytes), nil
 }
