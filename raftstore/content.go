@@ -44,5 +44,6 @@ type reader interface {
 	ReadAt(v ident.VolumeID, p []byte, off int64) error
 	Extents(v ident.VolumeID, off, n int64) ([]target.Extent, error)
 	Leaves(v ident.VolumeID, first uint64, count int) ([]leaf.Leaf, error)
+	Explain(ctx context.Context, v ident.VolumeID, off, n int64, limit int) (replica.Explanation, error)
 	Device(v ident.VolumeID) (target.Device, error)
 }

@@ -158,4 +158,8 @@ func (fakeReader) Leaves(_ ident.VolumeID, _ uint64, count int) ([]leaf.Leaf, er
 	return make([]leaf.Leaf, count), nil
 }
 
+func (fakeReader) Explain(context.Context, ident.VolumeID, int64, int64, int) (replica.Explanation, error) {
+	return replica.Explanation{}, nil
+}
+
 func (fakeReader) Device(ident.VolumeID) (target.Device, error) { return nil, replica.ErrNoVolume }

@@ -319,20 +319,3 @@ func (s *server) waitDisksAt(ctx context.Context, name, addr string, p ident.Poi
 	}
 	return nil
 }
-
-// ExplainPoint implements rpc.ProviderServer.
-func (s *server) ExplainPoint(ctx context.Context, r *rpc.ExplainPointRequest) (*rpc.ExplainPointReply, error) {
-	p, err := toPoint(r.GetPoint())
-	if err != nil {
-		return nil, err
-	}
-	e, err := try(s.fsm, func(st *meta.State) (meta.Entry, error) { return st.Find(p) })
-	if err != nil {
-		return nil, err
-	}
-	c, err := e.Commit()
-	if err != nil {
-		return nil, err
-	}
-	return &rpc.ExplainPointReply{Volumes: fromVolumes(c.Volumes)}, nil
-}

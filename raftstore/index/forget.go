@@ -151,20 +151,17 @@ func (d *DB) beginForget(p *Point) error {
 // neighbours returns the number of the kept point before the one with the number, 0 if there is none, and the record of
 // the one behind it, nil if there is none.
 func (d *DB) neighbours(g ident.GroupID, number uint64) (before uint64, next *Point, err error) {
+	switch p, err := d.Before(g, number); {
+	case err == nil:
+		before = p.Number
+	case !errors.Is(err, ErrNoPoint):
+		return 0, nil, err
+	}
 	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: pointKey(g, 0), UpperBound: after(pointKey(g, 0)[:17])})
 	if err != nil {
 		return 0, nil, fmt.Errorf("snapshot index: %w", err)
 	}
 	defer it.Close()
-	for ok := it.SeekLT(pointKey(g, number)); ok && before == 0; ok = it.Prev() {
-		p, err := pointAt(it)
-		if err != nil {
-			return 0, nil, err
-		}
-		if !p.Forgetting {
-			before = p.Number
-		}
-	}
 	for ok := it.SeekGE(pointKey(g, number+1)); ok && next == nil; ok = it.Next() {
 		p, err := pointAt(it)
 		if err != nil {

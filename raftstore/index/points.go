@@ -60,6 +60,24 @@ func (d *DB) Newest(g ident.GroupID) (*Point, error) {
 	return DecodePoint(v)
 }
 
+// Before returns the kept point of the group with the highest number below the one given, ErrNoPoint if there is none.
+func (d *DB) Before(g ident.GroupID, number uint64) (*Point, error) {
+	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: pointKey(g, 0), UpperBound: pointKey(g, number)})
+	if err != nil {
+		return nil, fmt.Errorf("snapshot index: %w", err)
+	}
+	defer it.Close()
+	for ok := it.Last(); ok; ok = it.Prev() {
+		if p, err := pointAt(it); err != nil || !p.Forgetting {
+			return p, err
+		}
+	}
+	if err := it.Error(); err != nil {
+		return nil, fmt.Errorf("snapshot index: %w", err)
+	}
+	return nil, fmt.Errorf("%w: group %s has none before number %d", ErrNoPoint, g, number)
+}
+
 // Numbers calls f with the number of every point of the group, ascending, those being forgotten included.
 func (d *DB) Numbers(g ident.GroupID, f func(number uint64, forgetting bool) error) error {
 	return d.scan(pointKey(g, 0)[:17], func(k, v []byte) error {

@@ -1539,7 +1539,8 @@ func (x *LeavesReply) GetLeaves() []byte {
 type WaitPointRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Point         *Point                 `protobuf:"bytes,1,opt,name=point,proto3" json:"point,omitempty"`
-	Disks         bool                   `protobuf:"varint,2,opt,name=disks,proto3" json:"disks,omitempty"` // also wait for every disk
+	Disks         bool                   `protobuf:"varint,2,opt,name=disks,proto3" json:"disks,omitempty"`                   // also wait for every disk
+	DiskIds       [][]byte               `protobuf:"bytes,3,rep,name=disk_ids,json=diskIds,proto3" json:"disk_ids,omitempty"` // from node to node: the answering node's disks to wait for, known to it yet or not
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1586,6 +1587,13 @@ func (x *WaitPointRequest) GetDisks() bool {
 		return x.Disks
 	}
 	return false
+}
+
+func (x *WaitPointRequest) GetDiskIds() [][]byte {
+	if x != nil {
+		return x.DiskIds
+	}
+	return nil
 }
 
 type WaitPointReply struct {
@@ -1635,10 +1643,10 @@ func (x *WaitPointReply) GetHead() *Point {
 type ExplainPointRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Point         *Point                 `protobuf:"bytes,1,opt,name=point,proto3" json:"point,omitempty"`
-	Volume        []byte                 `protobuf:"bytes,2,opt,name=volume,proto3" json:"volume,omitempty"`
-	Offset        int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"` // range filter; length 0: all
-	Length        int64                  `protobuf:"varint,4,opt,name=length,proto3" json:"length,omitempty"`
-	Limit         uint32                 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	Volume        []byte                 `protobuf:"bytes,2,opt,name=volume,proto3" json:"volume,omitempty"`  // empty: the volumes of the point only, no chunks
+	Offset        int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"` // bytes; the range whose changes are listed
+	Length        int64                  `protobuf:"varint,4,opt,name=length,proto3" json:"length,omitempty"` // bytes; 0: to the end of the volume
+	Limit         uint32                 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`   // chunks to list at most; 0, and at most: 65536
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1708,14 +1716,14 @@ func (x *ExplainPointRequest) GetLimit() uint32 {
 	return 0
 }
 
+// ExplainedChunk is a run of blocks of 4 KiB that changed, of one class, clipped to the range.
 type ExplainedChunk struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Volume        []byte                 `protobuf:"bytes,1,opt,name=volume,proto3" json:"volume,omitempty"`
 	Offset        int64                  `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
 	Length        int64                  `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
-	Class         uint32                 `protobuf:"varint,4,opt,name=class,proto3" json:"class,omitempty"`
-	Zero          bool                   `protobuf:"varint,5,opt,name=zero,proto3" json:"zero,omitempty"`
-	Origin        string                 `protobuf:"bytes,6,opt,name=origin,proto3" json:"origin,omitempty"`
+	Class         uint32                 `protobuf:"varint,4,opt,name=class,proto3" json:"class,omitempty"` // classify.Class, as the provider keeps it
+	Zero          bool                   `protobuf:"varint,5,opt,name=zero,proto3" json:"zero,omitempty"`   // its blocks are all zero at the point
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1785,24 +1793,83 @@ func (x *ExplainedChunk) GetZero() bool {
 	return false
 }
 
-func (x *ExplainedChunk) GetOrigin() string {
+// ExplainedTotal sums the changes of one class, those too that were not listed.
+type ExplainedTotal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Class         uint32                 `protobuf:"varint,1,opt,name=class,proto3" json:"class,omitempty"`
+	Chunks        uint64                 `protobuf:"varint,2,opt,name=chunks,proto3" json:"chunks,omitempty"`
+	Bytes         uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainedTotal) Reset() {
+	*x = ExplainedTotal{}
+	mi := &file_provider_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainedTotal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainedTotal) ProtoMessage() {}
+
+func (x *ExplainedTotal) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[30]
 	if x != nil {
-		return x.Origin
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
 	}
-	return ""
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainedTotal.ProtoReflect.Descriptor instead.
+func (*ExplainedTotal) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ExplainedTotal) GetClass() uint32 {
+	if x != nil {
+		return x.Class
+	}
+	return 0
+}
+
+func (x *ExplainedTotal) GetChunks() uint64 {
+	if x != nil {
+		return x.Chunks
+	}
+	return 0
+}
+
+func (x *ExplainedTotal) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
 }
 
 type ExplainPointReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Chunks        []*ExplainedChunk      `protobuf:"bytes,1,rep,name=chunks,proto3" json:"chunks,omitempty"`
+	Chunks        []*ExplainedChunk      `protobuf:"bytes,1,rep,name=chunks,proto3" json:"chunks,omitempty"` // in address order
 	Volumes       []*VolumeState         `protobuf:"bytes,2,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	Totals        []*ExplainedTotal      `protobuf:"bytes,3,rep,name=totals,proto3" json:"totals,omitempty"`      // by class
+	Omitted       uint64                 `protobuf:"varint,4,opt,name=omitted,proto3" json:"omitted,omitempty"`   // chunks that are in totals but not in chunks
+	Since         *Point                 `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`        // what the point was compared with; absent: with zeroes
+	Complete      bool                   `protobuf:"varint,6,opt,name=complete,proto3" json:"complete,omitempty"` // the changes are all of this point's epoch and none of another
+	End           int64                  `protobuf:"varint,7,opt,name=end,proto3" json:"end,omitempty"`           // bytes; behind it nothing was looked at: ask again from here if the range goes on
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExplainPointReply) Reset() {
 	*x = ExplainPointReply{}
-	mi := &file_provider_proto_msgTypes[30]
+	mi := &file_provider_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1814,7 +1881,7 @@ func (x *ExplainPointReply) String() string {
 func (*ExplainPointReply) ProtoMessage() {}
 
 func (x *ExplainPointReply) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[30]
+	mi := &file_provider_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1827,7 +1894,7 @@ func (x *ExplainPointReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPointReply.ProtoReflect.Descriptor instead.
 func (*ExplainPointReply) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{30}
+	return file_provider_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExplainPointReply) GetChunks() []*ExplainedChunk {
@@ -1842,6 +1909,41 @@ func (x *ExplainPointReply) GetVolumes() []*VolumeState {
 		return x.Volumes
 	}
 	return nil
+}
+
+func (x *ExplainPointReply) GetTotals() []*ExplainedTotal {
+	if x != nil {
+		return x.Totals
+	}
+	return nil
+}
+
+func (x *ExplainPointReply) GetOmitted() uint64 {
+	if x != nil {
+		return x.Omitted
+	}
+	return 0
+}
+
+func (x *ExplainPointReply) GetSince() *Point {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ExplainPointReply) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *ExplainPointReply) GetEnd() int64 {
+	if x != nil {
+		return x.End
+	}
+	return 0
 }
 
 type Disk struct {
@@ -1860,7 +1962,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_provider_proto_msgTypes[31]
+	mi := &file_provider_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1872,7 +1974,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[31]
+	mi := &file_provider_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1885,7 +1987,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{31}
+	return file_provider_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Disk) GetId() []byte {
@@ -1958,7 +2060,7 @@ type DiskStatus struct {
 
 func (x *DiskStatus) Reset() {
 	*x = DiskStatus{}
-	mi := &file_provider_proto_msgTypes[32]
+	mi := &file_provider_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2072,7 @@ func (x *DiskStatus) String() string {
 func (*DiskStatus) ProtoMessage() {}
 
 func (x *DiskStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[32]
+	mi := &file_provider_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2085,7 @@ func (x *DiskStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskStatus.ProtoReflect.Descriptor instead.
 func (*DiskStatus) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{32}
+	return file_provider_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DiskStatus) GetDisk() *Disk {
@@ -2037,7 +2139,7 @@ type AddDiskRequest struct {
 
 func (x *AddDiskRequest) Reset() {
 	*x = AddDiskRequest{}
-	mi := &file_provider_proto_msgTypes[33]
+	mi := &file_provider_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2049,7 +2151,7 @@ func (x *AddDiskRequest) String() string {
 func (*AddDiskRequest) ProtoMessage() {}
 
 func (x *AddDiskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[33]
+	mi := &file_provider_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2062,7 +2164,7 @@ func (x *AddDiskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddDiskRequest.ProtoReflect.Descriptor instead.
 func (*AddDiskRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{33}
+	return file_provider_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AddDiskRequest) GetDisk() *Disk {
@@ -2081,7 +2183,7 @@ type AddDiskReply struct {
 
 func (x *AddDiskReply) Reset() {
 	*x = AddDiskReply{}
-	mi := &file_provider_proto_msgTypes[34]
+	mi := &file_provider_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2093,7 +2195,7 @@ func (x *AddDiskReply) String() string {
 func (*AddDiskReply) ProtoMessage() {}
 
 func (x *AddDiskReply) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[34]
+	mi := &file_provider_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2106,7 +2208,7 @@ func (x *AddDiskReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddDiskReply.ProtoReflect.Descriptor instead.
 func (*AddDiskReply) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{34}
+	return file_provider_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AddDiskReply) GetDisk() *Disk {
@@ -2125,7 +2227,7 @@ type RemoveDiskRequest struct {
 
 func (x *RemoveDiskRequest) Reset() {
 	*x = RemoveDiskRequest{}
-	mi := &file_provider_proto_msgTypes[35]
+	mi := &file_provider_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2137,7 +2239,7 @@ func (x *RemoveDiskRequest) String() string {
 func (*RemoveDiskRequest) ProtoMessage() {}
 
 func (x *RemoveDiskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[35]
+	mi := &file_provider_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2150,7 +2252,7 @@ func (x *RemoveDiskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveDiskRequest.ProtoReflect.Descriptor instead.
 func (*RemoveDiskRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{35}
+	return file_provider_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RemoveDiskRequest) GetId() []byte {
@@ -2168,7 +2270,7 @@ type RemoveDiskReply struct {
 
 func (x *RemoveDiskReply) Reset() {
 	*x = RemoveDiskReply{}
-	mi := &file_provider_proto_msgTypes[36]
+	mi := &file_provider_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2180,7 +2282,7 @@ func (x *RemoveDiskReply) String() string {
 func (*RemoveDiskReply) ProtoMessage() {}
 
 func (x *RemoveDiskReply) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[36]
+	mi := &file_provider_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2193,7 +2295,7 @@ func (x *RemoveDiskReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveDiskReply.ProtoReflect.Descriptor instead.
 func (*RemoveDiskReply) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{36}
+	return file_provider_proto_rawDescGZIP(), []int{37}
 }
 
 type DisksRequest struct {
@@ -2205,7 +2307,7 @@ type DisksRequest struct {
 
 func (x *DisksRequest) Reset() {
 	*x = DisksRequest{}
-	mi := &file_provider_proto_msgTypes[37]
+	mi := &file_provider_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2217,7 +2319,7 @@ func (x *DisksRequest) String() string {
 func (*DisksRequest) ProtoMessage() {}
 
 func (x *DisksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[37]
+	mi := &file_provider_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2230,7 +2332,7 @@ func (x *DisksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisksRequest.ProtoReflect.Descriptor instead.
 func (*DisksRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{37}
+	return file_provider_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DisksRequest) GetGroup() []byte {
@@ -2249,7 +2351,7 @@ type DisksReply struct {
 
 func (x *DisksReply) Reset() {
 	*x = DisksReply{}
-	mi := &file_provider_proto_msgTypes[38]
+	mi := &file_provider_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2261,7 +2363,7 @@ func (x *DisksReply) String() string {
 func (*DisksReply) ProtoMessage() {}
 
 func (x *DisksReply) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[38]
+	mi := &file_provider_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2274,7 +2376,7 @@ func (x *DisksReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisksReply.ProtoReflect.Descriptor instead.
 func (*DisksReply) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{38}
+	return file_provider_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DisksReply) GetDisks() []*DiskStatus {
@@ -2293,7 +2395,7 @@ type VerifyDiskRequest struct {
 
 func (x *VerifyDiskRequest) Reset() {
 	*x = VerifyDiskRequest{}
-	mi := &file_provider_proto_msgTypes[39]
+	mi := &file_provider_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2305,7 +2407,7 @@ func (x *VerifyDiskRequest) String() string {
 func (*VerifyDiskRequest) ProtoMessage() {}
 
 func (x *VerifyDiskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[39]
+	mi := &file_provider_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2318,7 +2420,7 @@ func (x *VerifyDiskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyDiskRequest.ProtoReflect.Descriptor instead.
 func (*VerifyDiskRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{39}
+	return file_provider_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *VerifyDiskRequest) GetId() []byte {
@@ -2341,7 +2443,7 @@ type VerifyDiskReply struct {
 
 func (x *VerifyDiskReply) Reset() {
 	*x = VerifyDiskReply{}
-	mi := &file_provider_proto_msgTypes[40]
+	mi := &file_provider_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2353,7 +2455,7 @@ func (x *VerifyDiskReply) String() string {
 func (*VerifyDiskReply) ProtoMessage() {}
 
 func (x *VerifyDiskReply) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[40]
+	mi := &file_provider_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2366,7 +2468,7 @@ func (x *VerifyDiskReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyDiskReply.ProtoReflect.Descriptor instead.
 func (*VerifyDiskReply) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{40}
+	return file_provider_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *VerifyDiskReply) GetPoint() *Point {
@@ -2421,7 +2523,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_provider_proto_msgTypes[41]
+	mi := &file_provider_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2433,7 +2535,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[41]
+	mi := &file_provider_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2446,7 +2548,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{41}
+	return file_provider_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *NodeStatus) GetName() string {
@@ -2532,7 +2634,7 @@ type GroupStatus struct {
 
 func (x *GroupStatus) Reset() {
 	*x = GroupStatus{}
-	mi := &file_provider_proto_msgTypes[42]
+	mi := &file_provider_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2544,7 +2646,7 @@ func (x *GroupStatus) String() string {
 func (*GroupStatus) ProtoMessage() {}
 
 func (x *GroupStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[42]
+	mi := &file_provider_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2557,7 +2659,7 @@ func (x *GroupStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatus.ProtoReflect.Descriptor instead.
 func (*GroupStatus) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{42}
+	return file_provider_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GroupStatus) GetGroup() []byte {
@@ -2652,7 +2754,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_provider_proto_msgTypes[43]
+	mi := &file_provider_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2664,7 +2766,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[43]
+	mi := &file_provider_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2677,7 +2779,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{43}
+	return file_provider_proto_rawDescGZIP(), []int{44}
 }
 
 type StatusReply struct {
@@ -2695,7 +2797,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_provider_proto_msgTypes[44]
+	mi := &file_provider_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2707,7 +2809,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[44]
+	mi := &file_provider_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2720,7 +2822,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{44}
+	return file_provider_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *StatusReply) GetCluster() []byte {
@@ -2783,7 +2885,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_provider_proto_msgTypes[45]
+	mi := &file_provider_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2795,7 +2897,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[45]
+	mi := &file_provider_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2808,7 +2910,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{45}
+	return file_provider_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *JoinRequest) GetId() string {
@@ -2841,7 +2943,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_provider_proto_msgTypes[46]
+	mi := &file_provider_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2853,7 +2955,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[46]
+	mi := &file_provider_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2866,7 +2968,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{46}
+	return file_provider_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *JoinReply) GetCluster() []byte {
@@ -2885,7 +2987,7 @@ type RemoveRequest struct {
 
 func (x *RemoveRequest) Reset() {
 	*x = RemoveRequest{}
-	mi := &file_provider_proto_msgTypes[47]
+	mi := &file_provider_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2897,7 +2999,7 @@ func (x *RemoveRequest) String() string {
 func (*RemoveRequest) ProtoMessage() {}
 
 func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[47]
+	mi := &file_provider_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2910,7 +3012,7 @@ func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveRequest.ProtoReflect.Descriptor instead.
 func (*RemoveRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{47}
+	return file_provider_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *RemoveRequest) GetName() string {
@@ -2928,7 +3030,7 @@ type RemoveReply struct {
 
 func (x *RemoveReply) Reset() {
 	*x = RemoveReply{}
-	mi := &file_provider_proto_msgTypes[48]
+	mi := &file_provider_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2940,7 +3042,7 @@ func (x *RemoveReply) String() string {
 func (*RemoveReply) ProtoMessage() {}
 
 func (x *RemoveReply) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[48]
+	mi := &file_provider_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2953,7 +3055,7 @@ func (x *RemoveReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveReply.ProtoReflect.Descriptor instead.
 func (*RemoveReply) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{48}
+	return file_provider_proto_rawDescGZIP(), []int{49}
 }
 
 // The small halves of the bulk calls of bulk.go.
@@ -2966,7 +3068,7 @@ type PutPackReply struct {
 
 func (x *PutPackReply) Reset() {
 	*x = PutPackReply{}
-	mi := &file_provider_proto_msgTypes[49]
+	mi := &file_provider_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2978,7 +3080,7 @@ func (x *PutPackReply) String() string {
 func (*PutPackReply) ProtoMessage() {}
 
 func (x *PutPackReply) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[49]
+	mi := &file_provider_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2991,7 +3093,7 @@ func (x *PutPackReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPackReply.ProtoReflect.Descriptor instead.
 func (*PutPackReply) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{49}
+	return file_provider_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *PutPackReply) GetNodes() []string {
@@ -3011,7 +3113,7 @@ type FetchPackRequest struct {
 
 func (x *FetchPackRequest) Reset() {
 	*x = FetchPackRequest{}
-	mi := &file_provider_proto_msgTypes[50]
+	mi := &file_provider_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3023,7 +3125,7 @@ func (x *FetchPackRequest) String() string {
 func (*FetchPackRequest) ProtoMessage() {}
 
 func (x *FetchPackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[50]
+	mi := &file_provider_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3036,7 +3138,7 @@ func (x *FetchPackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackRequest.ProtoReflect.Descriptor instead.
 func (*FetchPackRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{50}
+	return file_provider_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *FetchPackRequest) GetGroup() []byte {
@@ -3165,10 +3267,11 @@ const file_provider_proto_rawDesc = "" +
 	"\x05first\x18\x03 \x01(\x04R\x05first\x12\x14\n" +
 	"\x05count\x18\x04 \x01(\rR\x05count\"%\n" +
 	"\vLeavesReply\x12\x16\n" +
-	"\x06leaves\x18\x01 \x01(\fR\x06leaves\"N\n" +
+	"\x06leaves\x18\x01 \x01(\fR\x06leaves\"i\n" +
 	"\x10WaitPointRequest\x12$\n" +
 	"\x05point\x18\x01 \x01(\v2\x0e.weir.v1.PointR\x05point\x12\x14\n" +
-	"\x05disks\x18\x02 \x01(\bR\x05disks\"4\n" +
+	"\x05disks\x18\x02 \x01(\bR\x05disks\x12\x19\n" +
+	"\bdisk_ids\x18\x03 \x03(\fR\adiskIds\"4\n" +
 	"\x0eWaitPointReply\x12\"\n" +
 	"\x04head\x18\x01 \x01(\v2\x0e.weir.v1.PointR\x04head\"\x99\x01\n" +
 	"\x13ExplainPointRequest\x12$\n" +
@@ -3176,17 +3279,25 @@ const file_provider_proto_rawDesc = "" +
 	"\x06volume\x18\x02 \x01(\fR\x06volume\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x16\n" +
 	"\x06length\x18\x04 \x01(\x03R\x06length\x12\x14\n" +
-	"\x05limit\x18\x05 \x01(\rR\x05limit\"\x9a\x01\n" +
+	"\x05limit\x18\x05 \x01(\rR\x05limit\"\x88\x01\n" +
 	"\x0eExplainedChunk\x12\x16\n" +
 	"\x06volume\x18\x01 \x01(\fR\x06volume\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x16\n" +
 	"\x06length\x18\x03 \x01(\x03R\x06length\x12\x14\n" +
 	"\x05class\x18\x04 \x01(\rR\x05class\x12\x12\n" +
-	"\x04zero\x18\x05 \x01(\bR\x04zero\x12\x16\n" +
-	"\x06origin\x18\x06 \x01(\tR\x06origin\"t\n" +
+	"\x04zero\x18\x05 \x01(\bR\x04zeroJ\x04\b\x06\x10\a\"T\n" +
+	"\x0eExplainedTotal\x12\x14\n" +
+	"\x05class\x18\x01 \x01(\rR\x05class\x12\x16\n" +
+	"\x06chunks\x18\x02 \x01(\x04R\x06chunks\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"\x93\x02\n" +
 	"\x11ExplainPointReply\x12/\n" +
 	"\x06chunks\x18\x01 \x03(\v2\x17.weir.v1.ExplainedChunkR\x06chunks\x12.\n" +
-	"\avolumes\x18\x02 \x03(\v2\x14.weir.v1.VolumeStateR\avolumes\"\xbb\x01\n" +
+	"\avolumes\x18\x02 \x03(\v2\x14.weir.v1.VolumeStateR\avolumes\x12/\n" +
+	"\x06totals\x18\x03 \x03(\v2\x17.weir.v1.ExplainedTotalR\x06totals\x12\x18\n" +
+	"\aomitted\x18\x04 \x01(\x04R\aomitted\x12$\n" +
+	"\x05since\x18\x05 \x01(\v2\x0e.weir.v1.PointR\x05since\x12\x1a\n" +
+	"\bcomplete\x18\x06 \x01(\bR\bcomplete\x12\x10\n" +
+	"\x03end\x18\a \x01(\x03R\x03end\"\xbb\x01\n" +
 	"\x04Disk\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\fR\x05group\x12\x16\n" +
@@ -3309,7 +3420,7 @@ func file_provider_proto_rawDescGZIP() []byte {
 	return file_provider_proto_rawDescData
 }
 
-var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_provider_proto_goTypes = []any{
 	(*Point)(nil),               // 0: weir.v1.Point
 	(*PackRef)(nil),             // 1: weir.v1.PackRef
@@ -3341,27 +3452,28 @@ var file_provider_proto_goTypes = []any{
 	(*WaitPointReply)(nil),      // 27: weir.v1.WaitPointReply
 	(*ExplainPointRequest)(nil), // 28: weir.v1.ExplainPointRequest
 	(*ExplainedChunk)(nil),      // 29: weir.v1.ExplainedChunk
-	(*ExplainPointReply)(nil),   // 30: weir.v1.ExplainPointReply
-	(*Disk)(nil),                // 31: weir.v1.Disk
-	(*DiskStatus)(nil),          // 32: weir.v1.DiskStatus
-	(*AddDiskRequest)(nil),      // 33: weir.v1.AddDiskRequest
-	(*AddDiskReply)(nil),        // 34: weir.v1.AddDiskReply
-	(*RemoveDiskRequest)(nil),   // 35: weir.v1.RemoveDiskRequest
-	(*RemoveDiskReply)(nil),     // 36: weir.v1.RemoveDiskReply
-	(*DisksRequest)(nil),        // 37: weir.v1.DisksRequest
-	(*DisksReply)(nil),          // 38: weir.v1.DisksReply
-	(*VerifyDiskRequest)(nil),   // 39: weir.v1.VerifyDiskRequest
-	(*VerifyDiskReply)(nil),     // 40: weir.v1.VerifyDiskReply
-	(*NodeStatus)(nil),          // 41: weir.v1.NodeStatus
-	(*GroupStatus)(nil),         // 42: weir.v1.GroupStatus
-	(*StatusRequest)(nil),       // 43: weir.v1.StatusRequest
-	(*StatusReply)(nil),         // 44: weir.v1.StatusReply
-	(*JoinRequest)(nil),         // 45: weir.v1.JoinRequest
-	(*JoinReply)(nil),           // 46: weir.v1.JoinReply
-	(*RemoveRequest)(nil),       // 47: weir.v1.RemoveRequest
-	(*RemoveReply)(nil),         // 48: weir.v1.RemoveReply
-	(*PutPackReply)(nil),        // 49: weir.v1.PutPackReply
-	(*FetchPackRequest)(nil),    // 50: weir.v1.FetchPackRequest
+	(*ExplainedTotal)(nil),      // 30: weir.v1.ExplainedTotal
+	(*ExplainPointReply)(nil),   // 31: weir.v1.ExplainPointReply
+	(*Disk)(nil),                // 32: weir.v1.Disk
+	(*DiskStatus)(nil),          // 33: weir.v1.DiskStatus
+	(*AddDiskRequest)(nil),      // 34: weir.v1.AddDiskRequest
+	(*AddDiskReply)(nil),        // 35: weir.v1.AddDiskReply
+	(*RemoveDiskRequest)(nil),   // 36: weir.v1.RemoveDiskRequest
+	(*RemoveDiskReply)(nil),     // 37: weir.v1.RemoveDiskReply
+	(*DisksRequest)(nil),        // 38: weir.v1.DisksRequest
+	(*DisksReply)(nil),          // 39: weir.v1.DisksReply
+	(*VerifyDiskRequest)(nil),   // 40: weir.v1.VerifyDiskRequest
+	(*VerifyDiskReply)(nil),     // 41: weir.v1.VerifyDiskReply
+	(*NodeStatus)(nil),          // 42: weir.v1.NodeStatus
+	(*GroupStatus)(nil),         // 43: weir.v1.GroupStatus
+	(*StatusRequest)(nil),       // 44: weir.v1.StatusRequest
+	(*StatusReply)(nil),         // 45: weir.v1.StatusReply
+	(*JoinRequest)(nil),         // 46: weir.v1.JoinRequest
+	(*JoinReply)(nil),           // 47: weir.v1.JoinReply
+	(*RemoveRequest)(nil),       // 48: weir.v1.RemoveRequest
+	(*RemoveReply)(nil),         // 49: weir.v1.RemoveReply
+	(*PutPackReply)(nil),        // 50: weir.v1.PutPackReply
+	(*FetchPackRequest)(nil),    // 51: weir.v1.FetchPackRequest
 }
 var file_provider_proto_depIdxs = []int32{
 	2,  // 0: weir.v1.VolumeState.classes:type_name -> weir.v1.ClassCount
@@ -3384,62 +3496,64 @@ var file_provider_proto_depIdxs = []int32{
 	0,  // 17: weir.v1.ExplainPointRequest.point:type_name -> weir.v1.Point
 	29, // 18: weir.v1.ExplainPointReply.chunks:type_name -> weir.v1.ExplainedChunk
 	3,  // 19: weir.v1.ExplainPointReply.volumes:type_name -> weir.v1.VolumeState
-	31, // 20: weir.v1.DiskStatus.disk:type_name -> weir.v1.Disk
-	0,  // 21: weir.v1.DiskStatus.point:type_name -> weir.v1.Point
-	21, // 22: weir.v1.DiskStatus.conflicts:type_name -> weir.v1.Extent
-	31, // 23: weir.v1.AddDiskRequest.disk:type_name -> weir.v1.Disk
-	31, // 24: weir.v1.AddDiskReply.disk:type_name -> weir.v1.Disk
-	32, // 25: weir.v1.DisksReply.disks:type_name -> weir.v1.DiskStatus
-	0,  // 26: weir.v1.VerifyDiskReply.point:type_name -> weir.v1.Point
-	21, // 27: weir.v1.VerifyDiskReply.differences:type_name -> weir.v1.Extent
-	0,  // 28: weir.v1.GroupStatus.head:type_name -> weir.v1.Point
-	3,  // 29: weir.v1.GroupStatus.volumes:type_name -> weir.v1.VolumeState
-	0,  // 30: weir.v1.GroupStatus.verified:type_name -> weir.v1.Point
-	41, // 31: weir.v1.StatusReply.nodes:type_name -> weir.v1.NodeStatus
-	42, // 32: weir.v1.StatusReply.groups:type_name -> weir.v1.GroupStatus
-	4,  // 33: weir.v1.Provider.OpenSession:input_type -> weir.v1.OpenSessionRequest
-	6,  // 34: weir.v1.Provider.HavePacks:input_type -> weir.v1.HavePacksRequest
-	8,  // 35: weir.v1.Provider.Commit:input_type -> weir.v1.CommitRequest
-	11, // 36: weir.v1.Provider.Points:input_type -> weir.v1.PointsRequest
-	13, // 37: weir.v1.Provider.NamePoint:input_type -> weir.v1.NamePointRequest
-	15, // 38: weir.v1.Provider.DeletePoints:input_type -> weir.v1.DeletePointsRequest
-	17, // 39: weir.v1.Provider.SetRetention:input_type -> weir.v1.SetRetentionRequest
-	19, // 40: weir.v1.Provider.ReadPoint:input_type -> weir.v1.ReadPointRequest
-	22, // 41: weir.v1.Provider.PointExtents:input_type -> weir.v1.PointExtentsRequest
-	24, // 42: weir.v1.Provider.Leaves:input_type -> weir.v1.LeavesRequest
-	26, // 43: weir.v1.Provider.WaitPoint:input_type -> weir.v1.WaitPointRequest
-	28, // 44: weir.v1.Provider.ExplainPoint:input_type -> weir.v1.ExplainPointRequest
-	33, // 45: weir.v1.Provider.AddDisk:input_type -> weir.v1.AddDiskRequest
-	35, // 46: weir.v1.Provider.RemoveDisk:input_type -> weir.v1.RemoveDiskRequest
-	37, // 47: weir.v1.Provider.Disks:input_type -> weir.v1.DisksRequest
-	39, // 48: weir.v1.Provider.VerifyDisk:input_type -> weir.v1.VerifyDiskRequest
-	43, // 49: weir.v1.Provider.Status:input_type -> weir.v1.StatusRequest
-	45, // 50: weir.v1.Provider.Join:input_type -> weir.v1.JoinRequest
-	47, // 51: weir.v1.Provider.Remove:input_type -> weir.v1.RemoveRequest
-	5,  // 52: weir.v1.Provider.OpenSession:output_type -> weir.v1.OpenSessionReply
-	7,  // 53: weir.v1.Provider.HavePacks:output_type -> weir.v1.HavePacksReply
-	9,  // 54: weir.v1.Provider.Commit:output_type -> weir.v1.CommitReply
-	12, // 55: weir.v1.Provider.Points:output_type -> weir.v1.PointsReply
-	14, // 56: weir.v1.Provider.NamePoint:output_type -> weir.v1.NamePointReply
-	16, // 57: weir.v1.Provider.DeletePoints:output_type -> weir.v1.DeletePointsReply
-	18, // 58: weir.v1.Provider.SetRetention:output_type -> weir.v1.SetRetentionReply
-	20, // 59: weir.v1.Provider.ReadPoint:output_type -> weir.v1.ReadPointReply
-	23, // 60: weir.v1.Provider.PointExtents:output_type -> weir.v1.PointExtentsReply
-	25, // 61: weir.v1.Provider.Leaves:output_type -> weir.v1.LeavesReply
-	27, // 62: weir.v1.Provider.WaitPoint:output_type -> weir.v1.WaitPointReply
-	30, // 63: weir.v1.Provider.ExplainPoint:output_type -> weir.v1.ExplainPointReply
-	34, // 64: weir.v1.Provider.AddDisk:output_type -> weir.v1.AddDiskReply
-	36, // 65: weir.v1.Provider.RemoveDisk:output_type -> weir.v1.RemoveDiskReply
-	38, // 66: weir.v1.Provider.Disks:output_type -> weir.v1.DisksReply
-	40, // 67: weir.v1.Provider.VerifyDisk:output_type -> weir.v1.VerifyDiskReply
-	44, // 68: weir.v1.Provider.Status:output_type -> weir.v1.StatusReply
-	46, // 69: weir.v1.Provider.Join:output_type -> weir.v1.JoinReply
-	48, // 70: weir.v1.Provider.Remove:output_type -> weir.v1.RemoveReply
-	52, // [52:71] is the sub-list for method output_type
-	33, // [33:52] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	30, // 20: weir.v1.ExplainPointReply.totals:type_name -> weir.v1.ExplainedTotal
+	0,  // 21: weir.v1.ExplainPointReply.since:type_name -> weir.v1.Point
+	32, // 22: weir.v1.DiskStatus.disk:type_name -> weir.v1.Disk
+	0,  // 23: weir.v1.DiskStatus.point:type_name -> weir.v1.Point
+	21, // 24: weir.v1.DiskStatus.conflicts:type_name -> weir.v1.Extent
+	32, // 25: weir.v1.AddDiskRequest.disk:type_name -> weir.v1.Disk
+	32, // 26: weir.v1.AddDiskReply.disk:type_name -> weir.v1.Disk
+	33, // 27: weir.v1.DisksReply.disks:type_name -> weir.v1.DiskStatus
+	0,  // 28: weir.v1.VerifyDiskReply.point:type_name -> weir.v1.Point
+	21, // 29: weir.v1.VerifyDiskReply.differences:type_name -> weir.v1.Extent
+	0,  // 30: weir.v1.GroupStatus.head:type_name -> weir.v1.Point
+	3,  // 31: weir.v1.GroupStatus.volumes:type_name -> weir.v1.VolumeState
+	0,  // 32: weir.v1.GroupStatus.verified:type_name -> weir.v1.Point
+	42, // 33: weir.v1.StatusReply.nodes:type_name -> weir.v1.NodeStatus
+	43, // 34: weir.v1.StatusReply.groups:type_name -> weir.v1.GroupStatus
+	4,  // 35: weir.v1.Provider.OpenSession:input_type -> weir.v1.OpenSessionRequest
+	6,  // 36: weir.v1.Provider.HavePacks:input_type -> weir.v1.HavePacksRequest
+	8,  // 37: weir.v1.Provider.Commit:input_type -> weir.v1.CommitRequest
+	11, // 38: weir.v1.Provider.Points:input_type -> weir.v1.PointsRequest
+	13, // 39: weir.v1.Provider.NamePoint:input_type -> weir.v1.NamePointRequest
+	15, // 40: weir.v1.Provider.DeletePoints:input_type -> weir.v1.DeletePointsRequest
+	17, // 41: weir.v1.Provider.SetRetention:input_type -> weir.v1.SetRetentionRequest
+	19, // 42: weir.v1.Provider.ReadPoint:input_type -> weir.v1.ReadPointRequest
+	22, // 43: weir.v1.Provider.PointExtents:input_type -> weir.v1.PointExtentsRequest
+	24, // 44: weir.v1.Provider.Leaves:input_type -> weir.v1.LeavesRequest
+	26, // 45: weir.v1.Provider.WaitPoint:input_type -> weir.v1.WaitPointRequest
+	28, // 46: weir.v1.Provider.ExplainPoint:input_type -> weir.v1.ExplainPointRequest
+	34, // 47: weir.v1.Provider.AddDisk:input_type -> weir.v1.AddDiskRequest
+	36, // 48: weir.v1.Provider.RemoveDisk:input_type -> weir.v1.RemoveDiskRequest
+	38, // 49: weir.v1.Provider.Disks:input_type -> weir.v1.DisksRequest
+	40, // 50: weir.v1.Provider.VerifyDisk:input_type -> weir.v1.VerifyDiskRequest
+	44, // 51: weir.v1.Provider.Status:input_type -> weir.v1.StatusRequest
+	46, // 52: weir.v1.Provider.Join:input_type -> weir.v1.JoinRequest
+	48, // 53: weir.v1.Provider.Remove:input_type -> weir.v1.RemoveRequest
+	5,  // 54: weir.v1.Provider.OpenSession:output_type -> weir.v1.OpenSessionReply
+	7,  // 55: weir.v1.Provider.HavePacks:output_type -> weir.v1.HavePacksReply
+	9,  // 56: weir.v1.Provider.Commit:output_type -> weir.v1.CommitReply
+	12, // 57: weir.v1.Provider.Points:output_type -> weir.v1.PointsReply
+	14, // 58: weir.v1.Provider.NamePoint:output_type -> weir.v1.NamePointReply
+	16, // 59: weir.v1.Provider.DeletePoints:output_type -> weir.v1.DeletePointsReply
+	18, // 60: weir.v1.Provider.SetRetention:output_type -> weir.v1.SetRetentionReply
+	20, // 61: weir.v1.Provider.ReadPoint:output_type -> weir.v1.ReadPointReply
+	23, // 62: weir.v1.Provider.PointExtents:output_type -> weir.v1.PointExtentsReply
+	25, // 63: weir.v1.Provider.Leaves:output_type -> weir.v1.LeavesReply
+	27, // 64: weir.v1.Provider.WaitPoint:output_type -> weir.v1.WaitPointReply
+	31, // 65: weir.v1.Provider.ExplainPoint:output_type -> weir.v1.ExplainPointReply
+	35, // 66: weir.v1.Provider.AddDisk:output_type -> weir.v1.AddDiskReply
+	37, // 67: weir.v1.Provider.RemoveDisk:output_type -> weir.v1.RemoveDiskReply
+	39, // 68: weir.v1.Provider.Disks:output_type -> weir.v1.DisksReply
+	41, // 69: weir.v1.Provider.VerifyDisk:output_type -> weir.v1.VerifyDiskReply
+	45, // 70: weir.v1.Provider.Status:output_type -> weir.v1.StatusReply
+	47, // 71: weir.v1.Provider.Join:output_type -> weir.v1.JoinReply
+	49, // 72: weir.v1.Provider.Remove:output_type -> weir.v1.RemoveReply
+	54, // [54:73] is the sub-list for method output_type
+	35, // [35:54] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_provider_proto_init() }
@@ -3453,7 +3567,7 @@ func file_provider_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_provider_proto_rawDesc), len(file_provider_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   51,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -72,7 +72,7 @@ type ProviderClient interface {
 	Leaves(ctx context.Context, in *LeavesRequest, opts ...grpc.CallOption) (*LeavesReply, error)
 	// WaitPoint returns when the point, or a later one of its timeline, is committed and on every disk of the group.
 	WaitPoint(ctx context.Context, in *WaitPointRequest, opts ...grpc.CallOption) (*WaitPointReply, error)
-	// ExplainPoint lists what a point is made of.
+	// ExplainPoint lists what a point changed.
 	ExplainPoint(ctx context.Context, in *ExplainPointRequest, opts ...grpc.CallOption) (*ExplainPointReply, error)
 	// AddDisk makes a disk of a node follow a volume.
 	AddDisk(ctx context.Context, in *AddDiskRequest, opts ...grpc.CallOption) (*AddDiskReply, error)
@@ -316,7 +316,7 @@ type ProviderServer interface {
 	Leaves(context.Context, *LeavesRequest) (*LeavesReply, error)
 	// WaitPoint returns when the point, or a later one of its timeline, is committed and on every disk of the group.
 	WaitPoint(context.Context, *WaitPointRequest) (*WaitPointReply, error)
-	// ExplainPoint lists what a point is made of.
+	// ExplainPoint lists what a point changed.
 	ExplainPoint(context.Context, *ExplainPointRequest) (*ExplainPointReply, error)
 	// AddDisk makes a disk of a node follow a volume.
 	AddDisk(context.Context, *AddDiskRequest) (*AddDiskReply, error)
