@@ -29,8 +29,19 @@ func TestSilence(t *testing.T) {
 	if err := alive.ReadAt(make([]byte, 512), 0); err != nil {
 		t.Errorf("the initiator that answers was dropped: %v", err)
 	}
-	if n := len(srv.Sessions()); n != 1 {
-		t.Errorf("%d sessions, want 1", n)
+	sessionsBecome(t, srv, 1)
+}
+
+// sessionsBecome waits until the server knows n sessions: it lets go of one after the client has seen its connection
+// end.
+func sessionsBecome(t *testing.T, srv *iscsi.Server, n int) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for len(srv.Sessions()) != n {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d sessions, want %d", len(srv.Sessions()), n)
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

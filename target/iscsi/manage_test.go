@@ -175,9 +175,7 @@ func TestReinstatement(t *testing.T) {
 	if err := d.s.ReadAt(p, 0); err != nil || p[0] != 2 {
 		t.Errorf("block holds %d, %v; want the new session's write", p[0], err)
 	}
-	if n := len(srv.Sessions()); n != 1 {
-		t.Errorf("%d sessions, want 1", n)
-	}
+	sessionsBecome(t, srv, 1)
 }
 
 // Close answers what is with the device, asks initiators to log out and ends all sessions.
