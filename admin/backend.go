@@ -37,7 +37,7 @@ type Volumes interface {
 	ResizeVolume(ctx context.Context, name string, size int64) (api.Volume, error)
 	// DeleteVolume removes a volume with its content on the gateway. Points that hold it stay.
 	DeleteVolume(ctx context.Context, name string) error
-	// Explain describes [off, off+n) of a volume; n = 0 means to the end.
+	// Explain describes [off, off+n) of a volume, or of VOLUME@POINT; n = 0 means to the end.
 	Explain(ctx context.Context, name string, off, n int64) (api.Explanation, error)
 }
 

@@ -85,7 +85,7 @@ func (s *Server) volumeRoutes() []route {
 				return nil, s.backend.DeleteVolume(ctx, r.segment("volume"))
 			}},
 		{Method: http.MethodGet, Path: "/volumes/{volume}/explain", ID: "explainVolume",
-			Summary: "How a range of a volume is classified and sent",
+			Summary: "How a range of a volume, or of VOLUME@POINT, is classified and sent, and what the point changed",
 			Query: []query{{"off", "integer", "first byte; 0 when absent"},
 				{"len", "integer", "bytes; to the end when absent or 0"}},
 			Response: api.Explanation{}, Status: http.StatusOK, serve: s.explain},

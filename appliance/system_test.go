@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -83,9 +84,10 @@ func TestWhole(t *testing.T) {
 	if v, err := s.Verify(t.Context(), "", quiet); err != nil || !v.Equal || len(v.Disks) != 1 {
 		t.Errorf("verify: %+v, %v", v, err)
 	}
-	if e, err := s.Explain(t.Context(), "v", 0, 0); err != nil || len(e.Epochs) == 0 || len(e.Chunks) == 0 {
+	if e, err := s.Explain(t.Context(), "v", 0, 0); err != nil || len(e.Epochs) == 0 || len(e.Chunks) == 0 || e.Changes == nil {
 		t.Errorf("explain: %+v, %v", e, err)
 	}
+	explainPoint(t, s, int64(len(first)))
 	stop(t, s)
 	s = start(t, api.RoleAll, c)
 	defer stop(t, s)
@@ -93,6 +95,48 @@ func TestWhole(t *testing.T) {
 	checkPoint(t, s, first)
 	if w, err := s.Wait(t.Context(), "v", quiet); err != nil || len(w.Disks) != 1 {
 		t.Errorf("wait after a restart: %+v, %v", w, err)
+	}
+}
+
+// explainPoint asks what the points changed around the n bytes that were written at 4096 before the named one.
+func explainPoint(t *testing.T, s *System, n int64) {
+	t.Helper()
+	list, err := s.Snapshots(t.Context(), groupName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var changed, zeroes int64
+	for _, p := range list {
+		e, err := s.Explain(t.Context(), "v@"+strconv.FormatUint(p.Point.End, 10), 0, 1<<20)
+		if err != nil || e.Volume != "v" || e.Changes == nil || e.Changes.Point != p.Point || e.Changes.Omitted != 0 {
+			t.Fatalf("explain point at %d: %+v, %v", p.Point.End, e, err)
+		}
+		total := int64(0)
+		for _, c := range e.Changes.Chunks {
+			if c.Zero {
+				zeroes++
+			}
+			if c.Offset < 4096 || c.Offset+c.Length > 4096+n || c.Class == "" {
+				t.Errorf("point at %d: change %+v, written was %d+%d", p.Point.End, c, 4096, n)
+			}
+			total += c.Length
+		}
+		for _, c := range e.Changes.Totals {
+			total -= int64(c.Bytes)
+			changed += int64(c.Bytes)
+		}
+		if total != 0 {
+			t.Errorf("point at %d: totals %+v are not those of %+v", p.Point.End, e.Changes.Totals, e.Changes.Chunks)
+		}
+	}
+	if changed != 2*n || zeroes != 0 {
+		t.Errorf("points changed %d bytes and made %d ranges zero, written was %d twice", changed, zeroes, n)
+	}
+	if _, err := s.Explain(t.Context(), "v@never", 0, 0); !errors.Is(err, api.ErrNotFound) {
+		t.Errorf("point that is not there: %v", err)
+	}
+	if _, err := s.Explain(t.Context(), "v@one", 8<<20, 1); !errors.Is(err, api.ErrInvalid) {
+		t.Errorf("behind the end: %v", err)
 	}
 }
 

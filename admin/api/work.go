@@ -37,12 +37,39 @@ type VerifyVolume struct {
 
 // Explanation says how a range, or everything, of a volume was classified and sent.
 type Explanation struct {
-	Volume string         `json:"volume"`
-	Range  Range          `json:"range"`
-	Notes  []string       `json:"notes,omitempty" doc:"what is known of the volume: file system, partition table"`
-	Parts  []ExplainPart  `json:"parts" doc:"regions of the range, in address order"`
-	Epochs []ExplainEpoch `json:"epochs" doc:"latest epochs that touched the volume, newest first"`
-	Chunks []ChunkCount   `json:"chunks" doc:"totals of the volume since the start"`
+	Volume  string          `json:"volume"`
+	Range   Range           `json:"range"`
+	Notes   []string        `json:"notes,omitempty" doc:"what is known of the volume: file system, partition table"`
+	Parts   []ExplainPart   `json:"parts" doc:"regions of the range, in address order"`
+	Changes *ExplainChanges `json:"changes,omitempty" doc:"what one point changed in the range: the one asked for, else the head; absent while there is none"`
+	Epochs  []ExplainEpoch  `json:"epochs" doc:"latest epochs that touched the volume, newest first"`
+	Chunks  []ChunkCount    `json:"chunks" doc:"totals of the volume since the start; empty for a point"`
+}
+
+// ExplainChanges is what a point changed, as the provider keeps it.
+type ExplainChanges struct {
+	Point    Point          `json:"point"`
+	Since    *Point         `json:"since,omitempty" doc:"earlier point that it was compared with; absent: nothing but zeroes"`
+	Complete bool           `json:"complete" doc:"these are the changes of the point's own epoch; false: the point before it is not kept, and those of all epochs since the earlier one are listed"`
+	Range    Range          `json:"range" doc:"what was looked at"`
+	Totals   []ExplainTotal `json:"totals" doc:"by class, of listed and omitted chunks"`
+	Chunks   []ExplainChunk `json:"chunks" doc:"in address order"`
+	Omitted  uint64         `json:"omitted" doc:"chunks that are not listed"`
+}
+
+// ExplainChunk is a run of changed blocks of one class.
+type ExplainChunk struct {
+	Class  string `json:"class"`
+	Offset int64  `json:"offset"`
+	Length int64  `json:"length"`
+	Zero   bool   `json:"zero" doc:"the blocks are all zero at the point"`
+}
+
+// ExplainTotal sums the changed runs of one class.
+type ExplainTotal struct {
+	Class  string `json:"class"`
+	Chunks uint64 `json:"chunks"`
+	Bytes  uint64 `json:"bytes"`
 }
 
 // ExplainPart is a run of one region of the file system on the volume.

@@ -80,7 +80,8 @@ func (c *Client) DeleteVolume(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodDelete, root+"/volumes/"+segment(name), nil, nil)
 }
 
-// Explain describes how [off, off+n) of a volume is classified; n = 0 means to the end.
+// Explain describes how [off, off+n) of a volume is classified, and what its newest point changed there; VOLUME@POINT
+// asks for another point. n = 0 means to the end.
 func (c *Client) Explain(ctx context.Context, name string, off, n int64) (api.Explanation, error) {
 	q := url.Values{"off": {strconv.FormatInt(off, 10)}, "len": {strconv.FormatInt(n, 10)}}
 	var v api.Explanation

@@ -78,15 +78,13 @@ func showVerify(p *printer, r api.VerifyResult) {
 
 func explainCommand() *cobra.Command {
 	r := &remote{}
-	var at, length string
+	var part string
 	c := &cobra.Command{
-		Use: "explain VOLUME", Short: "Say what a range of a volume is, and how its changes were classified and sent", Args: cobra.ExactArgs(1),
+		Use: "explain VOLUME[@POINT]", Short: "Say what a range of a volume is, and how its changes were classified and sent", Args: cobra.ExactArgs(1),
+		Long: "Says which parts of which file system lie in the range, which blocks the newest point, or the one given by name or\n" +
+			"end, changed there and of what class they are, and what the latest epochs cost.",
 		RunE: calling(r, func(c *cobra.Command, d *client.Client, args []string) (api.Explanation, error) {
-			off, err := parseSize(at)
-			if err != nil {
-				return api.Explanation{}, err
-			}
-			n, err := parseSize(length)
+			off, n, err := parseRange(part)
 			if err != nil {
 				return api.Explanation{}, err
 			}
@@ -94,9 +92,26 @@ func explainCommand() *cobra.Command {
 		}, showExplanation),
 	}
 	r.flags(c)
-	c.Flags().StringVar(&at, "at", "0", "first byte of the range")
-	c.Flags().StringVar(&length, "length", "0", "bytes of the range (default: to the end)")
+	c.Flags().StringVar(&part, "range", "", "bytes to look at, as `OFF+LEN`, for example 1G+64K (default: the whole volume)")
 	return c
+}
+
+// parseRange reads OFF+LEN; nothing is everything.
+func parseRange(s string) (off, n int64, err error) {
+	if s == "" {
+		return 0, 0, nil
+	}
+	first, length, ok := strings.Cut(s, "+")
+	if !ok {
+		return 0, 0, fmt.Errorf("%w: range %q is not OFF+LEN", errUsage, s)
+	}
+	if off, err = parseSize(first); err != nil {
+		return 0, 0, err
+	}
+	if n, err = parseSize(length); err == nil && n == 0 {
+		err = fmt.Errorf("%w: range %q is empty", errUsage, s)
+	}
+	return off, n, err
 }
 
 func showExplanation(p *printer, e api.Explanation) {
@@ -111,6 +126,9 @@ func showExplanation(p *printer, e api.Explanation) {
 			p.row(x.Range.Off, x.Range.Len, x.Region, orDash(x.Class))
 		}
 	}
+	if e.Changes != nil {
+		showChanges(p, e.Changes)
+	}
 	for _, x := range e.Epochs {
 		p.line("\nepoch that ends at %d %s: hosts wrote %s, packs %s", x.Point.End, x.Name, size(x.HostBytes), size(x.WireBytes))
 		if len(x.Chunks) > 0 {
@@ -120,5 +138,36 @@ func showExplanation(p *printer, e api.Explanation) {
 	if len(e.Chunks) > 0 {
 		p.line("\nsince the start:")
 		showChunks(p, e.Chunks)
+	}
+}
+
+func showChanges(p *printer, c *api.ExplainChanges) {
+	const shown = 40
+	p.line("\npoint that ends at %d changed:", c.Point.End)
+	switch {
+	case !c.Complete && c.Since != nil:
+		p.line("  the point before is not kept: everything since the one that ends at %d is listed", c.Since.End)
+	case !c.Complete:
+		p.line("  no earlier point is kept: everything that the volume holds is listed")
+	}
+	if len(c.Totals) == 0 {
+		p.line("  nothing in the range")
+		return
+	}
+	p.row("CLASS", "CHUNKS", "CONTENT")
+	for _, t := range c.Totals {
+		p.row(t.Class, t.Chunks, usize(t.Bytes))
+	}
+	p.line("")
+	p.row("FROM", "BYTES", "CLASS", "")
+	for _, x := range c.Chunks[:min(shown, len(c.Chunks))] {
+		zero := ""
+		if x.Zero {
+			zero = "zeroes"
+		}
+		p.row(x.Offset, x.Length, x.Class, zero)
+	}
+	if more := uint64(max(len(c.Chunks)-shown, 0)) + c.Omitted; more > 0 {
+		p.line("  and %d more; --range narrows it, --json lists up to %d", more, len(c.Chunks))
 	}
 }
