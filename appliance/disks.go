@@ -160,8 +160,8 @@ func (s *System) verifyDisk(ctx context.Context, d api.Disk, report func(api.Pro
 		return api.DiskReport{}, clusterError(err)
 	}
 	out := api.DiskReport{Disk: d, Point: describePoint(r.GetPoint()), Checked: int64(r.GetBlocks()) * 4096,
-		Differ: describeRanges(r.GetDifferences())}
-	out.Equal = len(out.Differ) == 0 && string(r.GetStateHashWant()) == string(r.GetStateHashGot())
+		Differ: describeRanges(r.GetDifferences()), Want: fmt.Sprintf("%x", r.GetStateHashWant()), Got: fmt.Sprintf("%x", r.GetStateHashGot())}
+	out.Equal = len(out.Differ) == 0 && out.Want == out.Got
 	return out, nil
 }
 

@@ -81,7 +81,7 @@ func TestWhole(t *testing.T) {
 	}
 	writeAndCheck(t, s, second, disk)
 	checkPoint(t, s, first)
-	if v, err := s.Verify(t.Context(), "", quiet); err != nil || !v.Equal || len(v.Disks) != 1 {
+	if v, err := s.Verify(t.Context(), "", quiet); err != nil || !v.Equal || len(v.Disks) != 1 || len(v.Disks[0].Want) != 32 || v.Disks[0].Got != v.Disks[0].Want {
 		t.Errorf("verify: %+v, %v", v, err)
 	}
 	if e, err := s.Explain(t.Context(), "v", 0, 0); err != nil || len(e.Epochs) == 0 || len(e.Chunks) == 0 || e.Changes == nil {

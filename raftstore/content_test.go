@@ -162,9 +162,11 @@ func TestDiskFollows(t *testing.T) {
 	if err != nil || len(list.GetDisks()) != 1 || list.GetDisks()[0].GetState() != "clean" {
 		t.Errorf("disks: %v, %v", list, err)
 	}
+	state := w.state.Bytes()
 	v, err := calls.VerifyDisk(w.ctx(), &rpc.VerifyDiskRequest{Id: added.GetDisk().GetId()})
-	if err != nil || len(v.GetDifferences()) > 0 || v.GetBlocks() != 512 {
-		t.Errorf("verify: %v, %v", v, err)
+	if err != nil || len(v.GetDifferences()) > 0 || v.GetBlocks() != 512 ||
+		!bytes.Equal(v.GetStateHashWant(), state[:]) || !bytes.Equal(v.GetStateHashGot(), state[:]) {
+		t.Errorf("verify: %v, %v; want state hash %x", v, err, state)
 	}
 	if _, err := calls.RemoveDisk(w.ctx(), &rpc.RemoveDiskRequest{Id: added.GetDisk().GetId()}); err != nil {
 		t.Error(err)

@@ -175,7 +175,9 @@ func (s *server) VerifyDisk(ctx context.Context, r *rpc.VerifyDiskRequest) (*rpc
 	if err != nil && !errors.Is(err, replica.ErrMismatch) {
 		return nil, err
 	}
+	want, got := rep.StateWant.Bytes(), rep.StateGot.Bytes()
 	return &rpc.VerifyDiskReply{
 		Point: rpc.FromPoint(rep.Point), Blocks: rep.Blocks, Differences: fromExtents(rep.Differences),
+		StateHashWant: want[:], StateHashGot: got[:],
 	}, nil
 }

@@ -39,4 +39,6 @@ type DiskReport struct {
 	Equal   bool    `json:"equal"`
 	Checked int64   `json:"checked_bytes"`
 	Differ  []Range `json:"differ,omitempty"`
+	Want    string  `json:"state_hash_want" doc:"state hash in the commit of the point"`
+	Got     string  `json:"state_hash_got" doc:"state hash of the disk's bytes"`
 }

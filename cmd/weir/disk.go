@@ -83,7 +83,10 @@ func showDiskReport(p *printer, r api.DiskReport) {
 	if !r.Equal {
 		verdict = "DIFFERS"
 	}
-	p.row("disk "+r.Disk.Place, "point", r.Point.End, verdict, size(r.Checked)+" read")
+	p.row("disk "+r.Disk.Place, "point", r.Point.End, verdict, size(r.Checked)+" read", r.Got)
+	if r.Got != r.Want {
+		p.line("  the commit has state hash %s", r.Want)
+	}
 	showRanges(p, r.Differ)
 }
 

@@ -313,7 +313,7 @@ func (r *rig) shows(m *moment) {
 		r.tb.Fatalf("disk of %d bytes is not point %d of %d bytes", len(r.p.content), m.number, len(m.content))
 	}
 	rep, err := r.Verify(context.Background(), r.h)
-	if err != nil || rep.Differing != 0 || !rep.StateMatch || rep.Point != m.point {
+	if err != nil || rep.Differing != 0 || !rep.StateMatch() || rep.Point != m.point {
 		r.tb.Fatalf("report %+v, %v", rep, err)
 	}
 }

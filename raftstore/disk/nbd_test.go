@@ -117,7 +117,7 @@ func TestQcow2(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := d.Verify(t.Context(), h)
-	if err != nil || r.Differing != 0 || !r.StateMatch || r.Point != h.points[4].point {
+	if err != nil || r.Differing != 0 || !r.StateMatch() || r.Point != h.points[4].point {
 		t.Fatalf("report %+v, %v", r, err)
 	}
 	if err := d.Close(); err != nil {

@@ -204,9 +204,13 @@ func TestVerifyNamesDifferences(t *testing.T) {
 	r.tamper(2, 3, 10)
 	rep, err := r.Verify(context.Background(), h)
 	want := []target.Extent{{Off: 8192, Len: 8192}, {Off: 40960, Len: 512}}
-	if err != nil || rep.Blocks != 11 || rep.Differing != 3 || rep.StateMatch || len(rep.Differences) != 2 ||
+	if err != nil || rep.Blocks != 11 || rep.Differing != 3 || rep.StateMatch() || len(rep.Differences) != 2 ||
 		rep.Differences[0] != want[0] || rep.Differences[1] != want[1] {
 		t.Fatalf("report %+v, %v", rep, err)
+	}
+	newest, err := h.Newest()
+	if err != nil || rep.StateWant != newest.State() || rep.StateGot == (leaf.State{}) {
+		t.Errorf("state hashes %v and %v, commit says %v, %v", rep.StateWant, rep.StateGot, newest.State(), err)
 	}
 }
 

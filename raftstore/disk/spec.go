@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/weirstor/weir/intercept/ident"
+	"github.com/weirstor/weir/intercept/leaf"
 	"github.com/weirstor/weir/target"
 )
 
@@ -92,5 +93,9 @@ type Report struct {
 	Blocks      uint64          // blocks of 4 KiB compared
 	Differing   uint64          // of them, blocks that differ
 	Differences []target.Extent // where, in address order; at most ConflictsMax
-	StateMatch  bool            // the state hash of the disk's bytes is that of the commit
+	StateWant   leaf.State      // state hash in the commit of Point
+	StateGot    leaf.State      // state hash of the disk's bytes
 }
+
+// StateMatch reports whether the disk's bytes have the state hash of the commit.
+func (r *Report) StateMatch() bool { return r.StateGot == r.StateWant }

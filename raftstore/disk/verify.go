@@ -22,11 +22,10 @@ func (d *Disk) Verify(ctx context.Context, v Volume) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("verify disk %s at %s: %w", d.spec.ID, d.spec.Place, err)
 	}
-	r := Report{Point: c.Point()}
-	var state leaf.State
+	r := Report{Point: c.Point(), StateWant: c.State()}
 	err = d.walk(ctx, c, func(block uint64, want BlockInfo, got leaf.Leaf) {
 		r.Blocks++
-		state = state.Replace(d.spec.Volume, block, 0, got)
+		r.StateGot = r.StateGot.Replace(d.spec.Volume, block, 0, got)
 		if want.Leaf != got {
 			off := int64(block) * leaf.BlockSize
 			r.Differing++
@@ -36,6 +35,5 @@ func (d *Disk) Verify(ctx context.Context, v Volume) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("verify disk %s at %s: %w", d.spec.ID, d.spec.Place, err)
 	}
-	r.StateMatch = state == c.State()
 	return r, nil
 }

@@ -32,7 +32,7 @@ func (n *node) shows(spec DiskSpec, p *sourcePoint) {
 	if err != nil {
 		n.tb.Fatal(err)
 	}
-	if r.Point != p.point || r.Differing != 0 || !r.StateMatch || r.Blocks != blockCount(int64(len(got))) {
+	if r.Point != p.point || r.Differing != 0 || !r.StateMatch() || r.Blocks != blockCount(int64(len(got))) {
 		n.tb.Fatalf("report %+v, want a match with %v", r, p.point)
 	}
 }
