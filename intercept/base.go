@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"strings"
+	"regexp"
+	"slices"
 	"sync"
 
 	"github.com/weirstor/weir/intercept/ident"
@@ -32,6 +33,7 @@ const (
 	basePrefix = "base-"
 	rawSuffix  = ".raw"
 	leafSuffix = ".leaf"
+	newSuffix  = ".new" // of a file that is being made
 )
 
 func baseNames(dir string, id ident.VolumeID) (raw, leaves string) {
@@ -42,27 +44,43 @@ func baseNames(dir string, id ident.VolumeID) (raw, leaves string) {
 // createBase makes the files of a new volume, all zero. Durable on return, names included.
 func createBase(fs vfs.FS, dir string, number uint32, id ident.VolumeID, size int64) (*base, error) {
 	raw, leaves := baseNames(dir, id)
-	f, err := fs.Create(raw)
+	b, err := createFiles(fs, dir, raw, leaves, number, id, size, true)
 	if err != nil {
 		return nil, fmt.Errorf("base: %w", err)
+	}
+	return b, nil
+}
+
+// createFiles makes a sparse file of size bytes and its leaf table; zeroKnown as for leaf.CreateTable.
+func createFiles(fs vfs.FS, dir, raw, leaves string, number uint32, id ident.VolumeID, size int64, zeroKnown bool) (*base, error) {
+	f, err := fs.Create(raw)
+	if err != nil {
+		return nil, err
 	}
 	b := &base{number: number, id: id, file: f}
 	if err = f.Truncate(size); err == nil {
 		err = f.Datasync()
 	}
 	if err == nil {
-		b.leafF, err = fs.Create(leaves)
+		err = fs.SyncDir(dir)
 	}
 	if err == nil {
-		b.leaves, err = leaf.CreateTable(b.leafF, true)
+		_ = fs.Remove(leaves + newSuffix) // left by a crash
+		b.leafF, err = fs.Create(leaves + newSuffix)
+	}
+	if err == nil {
+		b.leaves, err = leaf.CreateTable(b.leafF, zeroKnown)
+	}
+	if err == nil { // a leaf table under its name is complete, and so is the file beside it
+		err = fs.Rename(leaves+newSuffix, leaves)
 	}
 	if err == nil {
 		err = fs.SyncDir(dir)
 	}
 	if err != nil {
 		b.close()
-		b.remove(fs, dir)
-		return nil, fmt.Errorf("base: %w", err)
+		_, _ = fs.Remove(raw), fs.Remove(leaves) // what stays is removed when the group is next opened
+		return nil, err
 	}
 	return b, nil
 }
@@ -70,13 +88,21 @@ func createBase(fs vfs.FS, dir string, number uint32, id ident.VolumeID, size in
 // openBase opens the files of a volume.
 func openBase(fs vfs.FS, dir string, number uint32, id ident.VolumeID) (*base, error) {
 	raw, leaves := baseNames(dir, id)
-	f, err := fs.Open(raw)
+	b, err := openFiles(fs, raw, leaves, number, id)
 	if err != nil {
 		return nil, &DamageError{Path: raw, Err: err}
 	}
-	b := &base{number: number, id: id, file: f}
-	if b.leafF, err = fs.Open(leaves); err == nil {
-		b.leaves, err = leaf.OpenTable(b.leafF)
+	return b, nil
+}
+
+func openFiles(fs vfs.FS, raw, leaves string, number uint32, id ident.VolumeID) (*base, error) {
+	f, err := fs.Open(leaves)
+	if err != nil {
+		return nil, err
+	}
+	b := &base{number: number, id: id, leafF: f}
+	if b.leaves, err = leaf.OpenTable(f); err == nil {
+		b.file, err = fs.Open(raw)
 	}
 	if err != nil {
 		b.close()
@@ -100,7 +126,9 @@ func (b *base) grow(size int64) error {
 }
 
 func (b *base) close() {
-	b.file.Close()
+	if b.file != nil {
+		b.file.Close()
+	}
 	if b.leafF != nil {
 		b.leafF.Close()
 	}
@@ -113,28 +141,37 @@ func (b *base) remove(fs vfs.FS, dir string) {
 	_ = fs.Remove(leaves)
 }
 
-// removeOrphans removes the files of volumes that are in no table: left by a creation or deletion that a crash ended.
-func removeOrphans(fs vfs.FS, dir string, known map[uint32]*base) error {
-	names, err := fs.List(dir)
+// removeOrphans removes the files of volumes and shadows that are in no table: left by what a crash cut off.
+func (g *Group) removeOrphans() error {
+	names, err := g.opt.FS.List(g.dir)
 	if err != nil {
 		return fmt.Errorf("base: %w", err)
 	}
 	keep := make(map[string]bool)
-	for _, b := range known {
-		keep[b.id.String()] = true
+	for _, b := range g.volumes.bases {
+		raw, leaves := baseNames(g.dir, b.id)
+		keep[raw], keep[leaves] = true, true
+	}
+	for _, s := range *g.shadows.chain.Load() {
+		for i := range s.table.volumes {
+			raw, leaves := shadowNames(g.dir, s.id, s.table.volumes[i].ID)
+			keep[raw], keep[leaves] = true, true
+		}
 	}
 	for _, name := range names {
-		stem, ok := strings.CutPrefix(name, basePrefix)
-		id := strings.TrimSuffix(strings.TrimSuffix(stem, rawSuffix), leafSuffix)
-		if _, err := ident.ParseUUID(id); !ok || err != nil || keep[id] {
+		path := filepath.Join(g.dir, name)
+		if keep[path] || !ownName.MatchString(name) {
 			continue
 		}
-		if err := fs.Remove(filepath.Join(dir, name)); err != nil {
+		if err := g.opt.FS.Remove(path); err != nil {
 			return fmt.Errorf("base: %w", err)
 		}
 	}
 	return nil
 }
+
+// ownName are the names of files that the group makes for volumes.
+var ownName = regexp.MustCompile(`^(base|shadow-[0-9]+)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(raw|leaf|leaf\.new)$`)
 
 // baseScratch is what one read of the base needs beside the caller's slice.
 type baseScratch struct {
@@ -147,12 +184,19 @@ var basePool = sync.Pool{New: func() any { return new(baseScratch) }}
 // baseReadMax bounds what one call reads, and so the scratch that it keeps.
 const baseReadMax = 1 << 20
 
-// read fills p with the content at off and checks it. What the file does not have reads as zeroes. A
-// block that does not check is returned as it is when it may be half destaged, which st, the reader's stack, knows.
-func (b *base) read(p []byte, off int64, st *stack) error {
+// past is a point at which the base is read, though it may have gone on since.
+type past struct {
+	group *Group
+	end   ident.Seq
+}
+
+// read fills p with the content at off and checks it. What the file does not have reads as zeroes. A block that does
+// not check is returned as it is when it may be half destaged, which st, the reader's stack, knows. With at, blocks
+// that changed since that point are taken from its shadows.
+func (b *base) read(p []byte, off int64, st *stack, at *past) error {
 	for len(p) > 0 {
 		n := int(min(int64(len(p)), baseReadMax-off%baseReadMax))
-		if err := b.readSome(p[:n], off, st); err != nil {
+		if err := b.readSome(p[:n], off, st, at); err != nil {
 			return err
 		}
 		p, off = p[n:], off+int64(n)
@@ -160,37 +204,51 @@ func (b *base) read(p []byte, off int64, st *stack) error {
 	return nil
 }
 
-func (b *base) readSome(p []byte, off int64, st *stack) error {
+func (b *base) readSome(p []byte, off int64, st *stack, at *past) error {
 	sc := basePool.Get().(*baseScratch)
 	defer basePool.Put(sc)
 	first, end := off/leaf.BlockSize, (off+int64(len(p))+leaf.BlockSize-1)/leaf.BlockSize
 	from, n := first*leaf.BlockSize, int((end-first)*leaf.BlockSize)
 	data := p
 	if from != off || n != len(p) {
-		if cap(sc.edge) < n {
-			sc.edge = make([]byte, n)
-		}
+		sc.edge = slices.Grow(sc.edge[:0], n)
 		data = sc.edge[:n]
 	}
 	if err := readFull(b.file, data, from); err != nil {
 		return fmt.Errorf("base at %d: %w", from, err)
 	}
-	if cap(sc.entries) < int(end-first) {
-		sc.entries = make([]leaf.Entry, end-first)
-	}
-	entries := sc.entries[:end-first]
-	if err := b.leaves.Load(entries, first); err != nil {
+	sc.entries = slices.Grow(sc.entries[:0], int(end-first))[:end-first]
+	if err := b.leaves.Load(sc.entries, first); err != nil {
 		return err
 	}
-	for i := range entries {
-		block := data[i*leaf.BlockSize : (i+1)*leaf.BlockSize]
-		if !entries[i].Matches(leaf.Of(block)) && (entries[i].Bad() || !st.destaging(b.number, first+int64(i))) {
-			return &target.MediumError{Off: from + int64(i)*leaf.BlockSize, Len: leaf.BlockSize,
-				Err: fmt.Errorf("%w (base of volume %s)", errLeaf, b.id)}
+	var kept []bool
+	// The base is read first: a block that is not in a shadow then was not overwritten when it was read.
+	if at != nil && len(*at.group.shadows.chain.Load()) > 0 {
+		kept = make([]bool, end-first)
+		if err := at.group.readShadows(data, b.number, first, at.end, kept); err != nil {
+			return err
 		}
+	}
+	if err := b.check(data, sc.entries, first, st, kept); err != nil {
+		return err
 	}
 	if n != len(p) {
 		copy(p, data[off-from:])
+	}
+	return nil
+}
+
+// check compares whole blocks, the first of which is number first, with what the leaf table has, except those in skip.
+func (b *base) check(data []byte, entries []leaf.Entry, first int64, st *stack, skip []bool) error {
+	for i := range entries {
+		block := data[i*leaf.BlockSize : (i+1)*leaf.BlockSize]
+		if skip != nil && skip[i] || entries[i].Matches(leaf.Of(block)) {
+			continue
+		}
+		if entries[i].Bad() || !st.destaging(b.number, first+int64(i)) {
+			return &target.MediumError{Off: (first + int64(i)) * leaf.BlockSize, Len: leaf.BlockSize,
+				Err: fmt.Errorf("%w (base of volume %s)", errLeaf, b.id)}
+		}
 	}
 	return nil
 }

@@ -23,11 +23,12 @@ type scenario struct {
 	h   history
 
 	group     *Group
-	created   bool        // Create has returned
-	committed ident.Point // Committed has returned for it
-	sent      ident.Point // MarkSent has returned for it, Committed has not
-	sentAt    int         // writes in it at least
-	local     bool        // without replication: epochs are destaged as they are sealed
+	created   bool              // Create has returned
+	committed ident.Point       // Committed has returned for it
+	sent      ident.Point       // MarkSent has returned for it, Committed has not
+	sentAt    int               // writes in it at least
+	local     bool              // most of the time without replication: epochs are destaged as they are sealed
+	points    map[ident.Seq]int // writes at the end of each sealed epoch
 	step      string
 	stopped   chan struct{} // closed when the fault fires
 	fault     error
@@ -83,7 +84,7 @@ func (s *scenario) run() (err error) {
 			}
 		}
 		s.step = fmt.Sprintf("round %d: seal", round)
-		if _, err := s.group.Seal(context.Background(), map[int]string{2: "named"}[round]); err != nil {
+		if err := s.seal(map[int]string{2: "named"}[round]); err != nil {
 			return err
 		}
 		if round%2 == 1 {
@@ -122,7 +123,7 @@ func (s *scenario) run() (err error) {
 	if err := s.group.DeleteVolume("c"); err != nil {
 		return err
 	}
-	if _, err := s.group.Seal(context.Background(), ""); err != nil {
+	if err := s.seal(""); err != nil {
 		return err
 	}
 	if err := s.commit(); err != nil {
@@ -131,6 +132,14 @@ func (s *scenario) run() (err error) {
 	s.step = "close"
 	err = s.group.Close()
 	s.group = nil
+	return err
+}
+
+func (s *scenario) seal(name string) error {
+	end, err := s.group.Seal(context.Background(), name)
+	if err == nil {
+		s.points[end] = len(s.h.writes)
+	}
 	return err
 }
 
@@ -163,7 +172,11 @@ func (s *scenario) commit() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if s.local {
-		return s.destaged(ctx, s.lastSeal())
+		if err := s.destaged(ctx, s.lastSeal()); err != nil || s.rng.IntN(2) == 0 {
+			return err
+		}
+		s.group.SetReplication(true) // now and then it catches up
+		defer s.group.SetReplication(false)
 	}
 	e, err := s.group.Next(ctx)
 	if err != nil {
@@ -252,6 +265,7 @@ func (s *scenario) verify(m *vfs.Mem, least int, what string) {
 		}
 	}()
 	n := s.h.prefix(t, g, least, what)
+	s.checkOld(g, what)
 	ledger := g.Ledger()
 	switch {
 	case ledger.Committed == s.committed && ledger.Sent == nil && s.sent.IsZero():
@@ -261,6 +275,45 @@ func (s *scenario) verify(m *vfs.Mem, least int, what string) {
 		t.Fatalf("%s: ledger %+v, want committed %v and sent %v", what, ledger, s.committed, s.sent)
 	}
 	s.goOn(g, n, what)
+}
+
+// checkOld checks that the next epoch begins with the state at the last committed point.
+func (s *scenario) checkOld(g *Group, what string) {
+	t := s.t
+	t.Helper()
+	if g.Ledger().Sent != nil {
+		return
+	}
+	if _, err := g.Seal(context.Background(), ""); err != nil {
+		t.Fatalf("%s: seal: %v", what, err)
+	}
+	if p := g.Pending(); p.Epochs == 0 && !p.Overflow {
+		return
+	}
+	writes, ok := s.points[g.Ledger().Committed.End]
+	if !ok {
+		t.Fatalf("%s: committed at %d, which was never sealed", what, g.Ledger().Committed.End)
+	}
+	e := next(t, g)
+	defer g.Return(e)
+	want := make(contents)
+	for _, v := range e.Volumes() {
+		want[v.Name] = make([]byte, v.Size)
+	}
+	for _, w := range s.h.writes[:writes] {
+		want.apply(w)
+	}
+	for _, v := range e.Volumes() {
+		old, now := make([]byte, v.Size), make([]byte, v.Size)
+		if err := errors.Join(v.Old.ReadAt(old, 0), v.New.ReadAt(now, 0)); err != nil {
+			t.Fatalf("%s: view of %s: %v", what, v.Name, err)
+		}
+		same(t, what+": old view of "+v.Name, old, want[v.Name])
+		for _, x := range v.Extents {
+			copy(old[x.Off:x.Off+x.Len], now[x.Off:])
+		}
+		same(t, what+": old view and extents of "+v.Name, old, now)
+	}
 }
 
 // goOn checks that a recovered group works. The history becomes what the group holds then, so that a later verify sees
@@ -287,6 +340,7 @@ func (s *scenario) goOn(g *Group, n int, what string) {
 func (s *scenario) crashAt(seed uint64, k int, fault error) (fired bool, err error) {
 	s.fs = vfs.NewMem(seed)
 	s.stopped = make(chan struct{})
+	s.points = map[ident.Seq]int{0: 0}
 	s.rng = rand.New(rand.NewPCG(seed, 1))
 	s.fs.SetHook(func(op vfs.Op) error {
 		if op.Number != k {

@@ -1,6 +1,7 @@
 package intercept
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/weirstor/weir/intercept/checkpoint"
 	"github.com/weirstor/weir/intercept/extent"
+	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/intercept/leaf"
 	"github.com/weirstor/weir/intercept/wal"
 )
@@ -15,6 +17,7 @@ import (
 const (
 	destageStep      = 1 << 20 // bytes of a volume that one step covers
 	destageWriteback = 8       // steps after which write-back of what they wrote is begun
+	shadowsReserved  = 3       // shadows that named points leave for the last commit and the epoch being sent
 )
 
 // destager moves committed layers to the base, the oldest first.
@@ -25,11 +28,11 @@ func (g *Group) destager() {
 	}
 	d := &destager{group: g, buf: make([]byte, destageStep), leaves: make([]leaf.Leaf, destageStep/leaf.BlockSize)}
 	for {
-		l := g.awaitDestage()
+		l, kept := g.awaitDestage()
 		if l == nil {
 			return
 		}
-		if err := d.destage(l); err != nil {
+		if err := d.destage(l, kept); err != nil {
 			if g.log.Err() != nil || !g.pause(g.opt.retry) {
 				return
 			}
@@ -50,29 +53,44 @@ func (g *Group) pause(d time.Duration) bool {
 	}
 }
 
-// awaitDestage waits for the oldest layer to be complete and committed, and for every reader of an older state to be
-// gone. nil: the group is closed or has failed.
-func (g *Group) awaitDestage() *layer {
+// awaitDestage waits for the oldest layer to be complete, and committed unless the log overflows, and for every reader
+// of an older state to be gone. kept is the point before it whose state must stay readable beside it, 0 if there is
+// none. nil: the group is closed or has failed.
+func (g *Group) awaitDestage() (l *layer, kept ident.Seq) {
 	for {
 		g.stacks.Lock()
 		changed := g.stacks.changed
-		l := g.stacks.current.Load().layers[0]
-		ready := l.complete.Load() && (l.end <= g.settledEnd() || !g.replicating.Load()) && !g.stacks.olderThanLocked(l.end)
-		l.busy = ready
 		g.stacks.Unlock()
-		if g.log.Err() != nil {
-			return nil
+		overflow := g.overflow()
+		if l, kept = g.destageable(overflow); g.log.Err() != nil {
+			return nil, 0
 		}
-		if ready {
-			return l
+		if l != nil {
+			return l, kept
 		}
 		g.recycle()
 		select {
 		case <-g.done:
-			return nil
+			return nil, 0
 		case <-changed:
 		}
 	}
+}
+
+// destageable returns the oldest layer if it may be destaged now, and takes it out of the reach of merging.
+func (g *Group) destageable(overflow bool) (l *layer, kept ident.Seq) {
+	g.stacks.Lock()
+	defer g.stacks.Unlock()
+	l = g.stacks.current.Load().layers[0]
+	committed := l.end <= g.settledEnd()
+	if !l.complete.Load() || !committed && !overflow || g.stacks.olderThanLocked(l.end, !committed) {
+		return nil, 0
+	}
+	l.busy = true
+	if !committed {
+		kept = g.keptBeforeLocked(l.end)
+	}
+	return l, kept
 }
 
 // recycle frees the log segments that neither a recovery nor a reader needs.
@@ -100,17 +118,15 @@ type destager struct {
 // blockRun is the blocks [from, to) of a window.
 type blockRun struct{ from, to int64 }
 
-// destage moves l, the oldest layer, to the base: content and leaves durable, then the checkpoint, then the layer is
-// dropped. It may be repeated after a failure or a crash at any place.
-func (d *destager) destage(l *layer) error {
+// destage moves l, the oldest layer, to the base: what it changes of the point kept is saved; content and leaves
+// durable, then the checkpoint, then the layer is dropped. It may be repeated after a failure or a crash at any place.
+func (d *destager) destage(l *layer, kept ident.Seq) error {
 	g := d.group
 	if err := g.log.Sync(l.end); err != nil {
 		return err
 	}
-	if l.end > g.settledEnd() && !g.diverged() {
-		if err := g.update(func(s *checkpoint.State) { s.Diverged = true }); err != nil {
-			return err
-		}
+	if err := d.save(l, kept); err != nil {
+		return d.failed(err)
 	}
 	d.redo = l.destaging.Swap(true)
 	for i := range l.after.volumes {
@@ -118,19 +134,34 @@ func (d *destager) destage(l *layer) error {
 			return fmt.Errorf("volume %q: %w", l.after.volumes[i].Name, err)
 		}
 	}
-	err := g.update(func(s *checkpoint.State) {
+	if err := g.moveStart(l); err != nil {
+		return err
+	}
+	g.stacks.drop(l)
+	g.pruneShadows()
+	g.forgetDeleted(l.after)
+	g.recycle()
+	return nil
+}
+
+// moveStart records that the base holds l; durable on return. A named point that no commit names yet gets a shadow with
+// it, so that it can still be one.
+func (g *Group) moveStart(l *layer) error {
+	change := func(s *checkpoint.State) {
 		s.Start.Pos, s.Start.Seq = l.endPos, l.end+1
 		s.NextNumber, s.Volumes = l.after.next, slices.Clone(l.after.volumes)
 		first := g.log.Segment(l.endPos)
 		s.Start.Cuts = slices.DeleteFunc(s.Start.Cuts, func(c wal.Cut) bool { return c.Segment < first })
-	})
-	if err != nil {
-		return err
 	}
-	g.stacks.drop(l)
-	g.forgetDeleted(l.after)
-	g.recycle()
-	return nil
+	if l.name == "" || l.end <= g.settledEnd() {
+		return g.update(change)
+	}
+	if len(*g.shadows.chain.Load()) >= checkpoint.ShadowsMax-shadowsReserved {
+		g.opt.Logger.Warn("too many named points wait; one is given up", "group", g.id, "name", l.name)
+		return g.update(change)
+	}
+	return g.addShadow(&shadow{end: l.end, name: l.name, sealedAt: l.sealedAt, table: l.after, files: make(map[uint32]*base)},
+		change)
 }
 
 // forgetDeleted removes the files of volumes that are not in t, the table at the base, and are older than it.
@@ -138,7 +169,7 @@ func (g *Group) forgetDeleted(t *table) {
 	g.volumes.RLock()
 	var doomed []*base
 	for number, b := range g.volumes.bases {
-		if number < t.next && t.find(number) == nil {
+		if number < t.next && t.find(number) == nil && !g.keptVolume(number) {
 			doomed = append(doomed, b)
 		}
 	}
@@ -172,18 +203,38 @@ func (d *destager) volume(l *layer, info *checkpoint.Volume) error {
 		}
 	}
 	if err := b.file.Datasync(); err != nil {
-		return d.failed(fmt.Errorf("base: %w", err))
+		return d.failed(&syncError{fmt.Errorf("base: %w", err)})
 	}
 	if err := b.leaves.Sync(); err != nil {
-		return d.failed(fmt.Errorf("leaf table: %w", err))
+		return d.failed(&syncError{fmt.Errorf("leaf table: %w", err)})
 	}
 	return nil
 }
 
-// failed latches the group: after a failed sync it is not known what the base holds.
+// failed returns err; a failed sync latches the group: it is not known what the file holds then.
 func (d *destager) failed(err error) error {
-	d.group.log.Fail(err)
+	var s *syncError
+	if errors.As(err, &s) {
+		d.group.log.Fail(err)
+	}
 	return err
+}
+
+// keptVolume reports whether a point that must stay readable has the volume.
+func (g *Group) keptVolume(number uint32) bool {
+	for _, s := range *g.shadows.chain.Load() {
+		if s.table.find(number) != nil {
+			return true
+		}
+	}
+	g.stacks.Lock()
+	defer g.stacks.Unlock()
+	for p := range g.stacks.views {
+		if p.table.find(number) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // window is the part of a volume that one step covers: whole blocks, and what a layer wrote in them.

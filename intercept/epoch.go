@@ -3,21 +3,27 @@ package intercept
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/weirstor/weir/classify"
 	"github.com/weirstor/weir/intercept/checkpoint"
+	"github.com/weirstor/weir/intercept/extent"
 	"github.com/weirstor/weir/intercept/ident"
+	"github.com/weirstor/weir/intercept/leaf"
 )
 
 // Epoch is a sealed interval of the log on its way to the provider. It pins what its views need until Release.
 type Epoch struct {
-	group *Group
-	layer *layer
-	old   *pinned
-	new   *pinned
-	vols  []EpochVolume
+	group    *Group
+	first    ident.Seq
+	end      ident.Seq
+	name     string
+	sealedAt time.Time
+	layer    *layer // what of it the base did not hold when it was taken; nil: nothing
+	before   *table // the volume table at the last committed point
+	after    *table // and at the end
+	old, new *pinned
+	vols     []EpochVolume
 }
 
 // EpochVolume is one volume as it is at the end of an epoch, changed or not. Volumes that were deleted are absent.
@@ -42,14 +48,14 @@ type Extent struct {
 }
 
 // First is the first sequence of the epoch, End the last.
-func (e *Epoch) First() ident.Seq { return e.layer.first }
-func (e *Epoch) End() ident.Seq   { return e.layer.end }
+func (e *Epoch) First() ident.Seq { return e.first }
+func (e *Epoch) End() ident.Seq   { return e.end }
 
 // Name is that of the named point that the epoch ends with; "" if it has none.
-func (e *Epoch) Name() string { return e.layer.name }
+func (e *Epoch) Name() string { return e.name }
 
 // SealedAt is the gateway's time at its end.
-func (e *Epoch) SealedAt() time.Time { return e.layer.sealedAt }
+func (e *Epoch) SealedAt() time.Time { return e.sealedAt }
 
 // Volumes returns the volumes at the end of the epoch, in the order of their creation. The slice and what it refers to
 // must not be changed.
@@ -65,7 +71,8 @@ func (e *Epoch) Release() {
 // Next blocks until an epoch is sealed that is not committed, and returns the oldest; further ones that wait behind it
 // are merged into it, but never across a named point. Its end is on stable storage. One epoch is out at a time: until
 // Committed or Return, Next fails with ErrOutstanding. ErrUnresolved while Ledger().Sent waits for ResolveSent;
-// ErrDiverged when what was destaged without a commit stands in the way; otherwise the error of ctx or of the group.
+// otherwise the error of ctx or of the group. Of what was destaged before it was committed, because the log ran full or
+// replication was off, whole blocks are named, with a tag that says nothing.
 func (g *Group) Next(ctx context.Context) (*Epoch, error) {
 	if err := g.beginTaking(); err != nil {
 		return nil, err
@@ -94,28 +101,34 @@ func (g *Group) beginTaking() error {
 
 // take waits for the epoch that Next returns.
 func (g *Group) take(ctx context.Context) (*Epoch, error) {
-	m, err := g.awaitRun(ctx)
+	e, err := g.await(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.log.Sync(m.end); err != nil {
+	if err := g.log.Sync(e.end); err != nil {
+		g.Return(e)
 		return nil, g.deviceError(err)
 	}
-	return g.newEpoch(m), nil
+	for i := range e.after.volumes {
+		v, err := g.epochVolume(e, &e.after.volumes[i])
+		if err != nil {
+			g.Return(e)
+			return nil, err
+		}
+		e.vols = append(e.vols, v)
+	}
+	return e, nil
 }
 
-// awaitRun waits for complete layers that are not committed and returns those that make one epoch, merged.
-func (g *Group) awaitRun(ctx context.Context) (*layer, error) {
+// await waits for something sealed that is not committed, and pins it.
+func (g *Group) await(ctx context.Context) (*Epoch, error) {
 	for {
 		if err := g.log.Err(); err != nil {
 			return nil, g.deviceError(err)
 		}
-		if g.diverged() {
-			return nil, ErrDiverged
-		}
-		m, changed := g.mergeRun()
-		if m != nil {
-			return m, nil
+		e, changed := g.gather()
+		if e != nil {
+			return e, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -127,23 +140,77 @@ func (g *Group) awaitRun(ctx context.Context) (*layer, error) {
 	}
 }
 
-// mergeRun puts one layer in the place of those that make the next epoch. nil: there are none until changed is closed.
-func (g *Group) mergeRun() (m *layer, changed chan struct{}) {
+// gather makes an epoch of what is sealed and not committed, up to the first named point. nil: there is nothing until
+// changed is closed.
+func (g *Group) gather() (e *Epoch, changed chan struct{}) {
 	g.merging.Lock()
 	defer g.merging.Unlock()
 	for {
 		g.stacks.Lock()
 		changed = g.stacks.changed
 		run := g.runLocked(g.settledEnd())
-		g.stacks.Unlock()
-		if len(run) == 0 {
-			return nil, changed
+		if len(run) > 1 && run[0].busy {
+			run = run[:1]
 		}
-		if m = mergeLayers(run); len(run) == 1 || g.stacks.replace(run, m) {
-			m.handed.Store(true)
-			return m, changed
+		if len(run) <= 1 || g.namedLocked() != nil {
+			e = g.epochLocked(run)
+			g.stacks.Unlock()
+			return e, changed
+		}
+		g.stacks.Unlock()
+		g.stacks.replace(run, mergeLayers(run)) // when the destager was faster there are fewer the next time
+	}
+}
+
+// namedLocked returns the shadow of the first named point behind the last commit; nil if there is none.
+func (g *Group) namedLocked() *shadow {
+	for _, s := range *g.shadows.chain.Load() {
+		if s.name != "" && s.end > g.settledEnd() {
+			return s
 		}
 	}
+	return nil
+}
+
+// epochLocked pins the epoch that begins behind the last commit: up to a named point that the base has passed, or to
+// the end of run, or, when the log overflowed, to where the base is. nil: there is none.
+func (g *Group) epochLocked(run []*layer) *Epoch {
+	settled := g.settledEnd()
+	bottom := g.stacks.current.Load().layers[0]
+	e := &Epoch{group: g, first: settled + 1}
+	switch s := g.namedLocked(); {
+	case s != nil:
+		e.end, e.name, e.sealedAt, e.after = s.end, s.name, s.sealedAt, s.table
+	case len(run) > 0:
+		e.layer = run[0]
+		e.end, e.name, e.sealedAt, e.after = e.layer.end, e.layer.name, e.layer.sealedAt, e.layer.after
+		e.layer.handed.Store(true)
+	case bottom.first-1 > settled:
+		e.end, e.sealedAt, e.after = bottom.first-1, g.opt.Now(), bottom.before
+	default:
+		return nil
+	}
+	e.before = g.tableAtLocked(settled)
+	e.old, e.new = g.pinLocked(settled, e.before), g.pinLocked(e.end, e.after)
+	return e
+}
+
+// tableAtLocked returns the volume table at the last committed point.
+func (g *Group) tableAtLocked(settled ident.Seq) *table {
+	if settled == 0 {
+		return new(table)
+	}
+	for _, l := range g.stacks.current.Load().layers {
+		if l.first == settled+1 {
+			return l.before
+		}
+	}
+	for _, s := range *g.shadows.chain.Load() {
+		if s.end == settled {
+			return s.table
+		}
+	}
+	panic(fmt.Sprintf("no volume table for the point at %d", settled))
 }
 
 // runLocked returns the oldest complete layers behind settled, up to a named one.
@@ -164,37 +231,54 @@ func (g *Group) runLocked(settled ident.Seq) []*layer {
 	return run
 }
 
-// newEpoch pins the views of m, a layer of the current stack.
-func (g *Group) newEpoch(m *layer) *Epoch {
-	g.stacks.Lock()
-	layers := g.stacks.current.Load().layers
-	i := slices.Index(layers, m)
-	e := &Epoch{group: g, layer: m,
-		old: &pinned{group: g, stack: g.stacks.newLocked(slices.Clone(layers[:i]))},
-		new: &pinned{group: g, stack: g.stacks.newLocked(slices.Clone(layers[:i+1]))},
-	}
-	g.stacks.Unlock()
-	for j := range m.after.volumes {
-		e.vols = append(e.vols, g.epochVolume(e, &m.after.volumes[j]))
-	}
-	return e
-}
-
-func (g *Group) epochVolume(e *Epoch, info *checkpoint.Volume) EpochVolume {
+func (g *Group) epochVolume(e *Epoch, info *checkpoint.Volume) (EpochVolume, error) {
 	b := g.base(info.Number)
 	v := EpochVolume{
 		ID: info.ID, Name: info.Name, Size: info.Size, BlockSize: info.BlockSize,
-		Created: e.layer.before.find(info.Number) == nil,
-		Old:     &view{pin: e.old, base: b, size: e.layer.before.size(info.Number)},
+		Created: e.before.find(info.Number) == nil,
+		Old:     &view{pin: e.old, base: b, size: e.before.size(info.Number)},
 		New:     &view{pin: e.new, base: b, size: info.Size},
 	}
-	for x := range e.layer.sealed(info.Number).All() {
-		v.Extents = appendExtent(v.Extents, Extent{Off: x.Off, Len: int64(x.Len), Zero: x.Zero(), Tag: classify.Tag(x.Tag)})
+	written := new(extent.Sealed)
+	if e.layer != nil {
+		written = e.layer.sealed(info.Number)
+		if w := e.layer.volume(info.Number); w != nil {
+			v.HostBytes = w.hostBytes.Load()
+		}
 	}
-	if w := e.layer.volume(info.Number); w != nil {
-		v.HostBytes = w.hostBytes.Load()
+	if g.base(info.Number) != nil && e.first <= ident.Seq(g.baseEnd.Load()) {
+		passed, err := g.passed(e, info, v.Created)
+		if err != nil {
+			return v, fmt.Errorf("volume %q: %w", info.Name, err)
+		}
+		v.HostBytes += passed.Bytes()
+		written = extent.Merge(written, passed)
 	}
-	return v
+	for x := range written.All() {
+		v.Extents = appendExtent(v.Extents, Extent{Off: x.Off, Len: int64(x.Len), Zero: x.Zero() && x.Pos != 0, Tag: classify.Tag(x.Tag)})
+	}
+	return v, nil
+}
+
+// passed returns, as entries without a record, what the epoch may have changed of a volume where the base has gone on:
+// the blocks that shadows have or, of a volume that did not exist before, all that are not zero.
+func (g *Group) passed(e *Epoch, info *checkpoint.Volume, created bool) (*extent.Sealed, error) {
+	var list extent.Blocks
+	tag := uint8(classify.MakeTag(classify.LargeData, classify.Unknown, false))
+	add := func(block int64) {
+		off := block * leaf.BlockSize
+		list.Add(off, min(leaf.BlockSize, info.Size-off), tag)
+	}
+	if !created {
+		err := g.dirty(info, e.first-1, e.end, add)
+		return list.Sealed(), err
+	}
+	b := g.base(info.Number)
+	err := b.leaves.Scan(alignUp(info.Size)/leaf.BlockSize, func(index int64, _ leaf.Entry) bool {
+		add(index)
+		return true
+	})
+	return list.Sealed(), err
 }
 
 // appendExtent appends x, joined to the last extent where that differs in nothing.
@@ -212,10 +296,4 @@ func (g *Group) base(number uint32) *base {
 	g.volumes.RLock()
 	defer g.volumes.RUnlock()
 	return g.volumes.bases[number]
-}
-
-func (g *Group) diverged() bool {
-	g.durable.Lock()
-	defer g.durable.Unlock()
-	return g.durable.state.Diverged
 }

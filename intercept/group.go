@@ -29,8 +29,9 @@ type Group struct {
 	recordMax int64 // bytes; of a write that is one record
 	batchMax  int64 // bytes; of a batch in the log
 
-	stacks stacks
-	table  atomic.Pointer[table] // changed under the log's lock
+	stacks  stacks
+	shadows shadows
+	table   atomic.Pointer[table] // changed under the log's lock
 
 	replicating atomic.Bool
 	epochs      atomic.Uint64 // sealed since the group was opened
@@ -60,6 +61,10 @@ type Group struct {
 	}
 
 	merging sync.Mutex // one merge of layers at a time
+
+	baseEnd     atomic.Uint64 // last sequence that the base holds
+	sentEnd     atomic.Uint64 // end of the interval whose commit may have been sent; 0: none
+	overflowing atomic.Bool
 
 	settled atomic.Uint64 // end of the last committed epoch; stacks.notify follows each change
 
@@ -275,6 +280,7 @@ type Pending struct {
 	LogUsed      int64     // bytes of segments in use
 	LogBudget    int64     // bytes
 	EpochsSealed uint64    // since the group was opened
+	Overflow     bool      // epochs were destaged before they were committed; what they changed waits too
 	ActiveBytes  int64     // of log that the unsealed epoch takes
 }
 
@@ -284,6 +290,7 @@ func (g *Group) Pending() Pending {
 	p.LogUsed, p.LogBudget = g.log.Used()
 	since, _ := g.log.Since()
 	p.ActiveBytes = since.Bytes
+	p.Overflow = g.baseEnd.Load() > g.settled.Load()
 	settled := g.settledEnd()
 	g.stacks.Lock()
 	defer g.stacks.Unlock()
@@ -324,6 +331,11 @@ func (g *Group) closeFiles() {
 	for _, b := range g.volumes.bases {
 		b.close()
 	}
+	if chain := g.shadows.chain.Load(); chain != nil {
+		for _, s := range *chain {
+			s.close()
+		}
+	}
 	if g.durable.store != nil {
 		g.durable.store.Close()
 	}
@@ -344,6 +356,12 @@ func (g *Group) update(fn func(*checkpoint.State)) error {
 		return err
 	}
 	g.durable.state = s
+	g.baseEnd.Store(uint64(s.Start.Seq - 1))
+	sent := uint64(0)
+	if s.Sent != nil {
+		sent = uint64(s.Sent.Point.End)
+	}
+	g.sentEnd.Store(sent)
 	return nil
 }
 

@@ -65,7 +65,8 @@ func (h *history) flush(do func() error) error {
 	return err
 }
 
-// prefix returns which prefix of h, of at least min writes, the volumes of g hold; it fails the test when there is none.
+// prefix returns which prefix of h, of at least least writes, the volumes of g hold, of several the longest; it fails the
+// test when there is none.
 func (h *history) prefix(t *testing.T, g *Group, least int, what string) int {
 	t.Helper()
 	got := make(contents)
@@ -74,17 +75,20 @@ func (h *history) prefix(t *testing.T, g *Group, least int, what string) int {
 		got[v.Name()] = content(t, v)
 		want[v.Name()] = make([]byte, v.Size())
 	}
+	found := -1
 	for i := 0; ; i++ {
 		if i >= least && got.equal(want) {
-			return i
+			found = i
 		}
 		if i == len(h.writes) {
 			break
 		}
 		want.apply(h.writes[i])
 	}
-	h.explain(t, got, least, what)
-	return 0
+	if found < 0 {
+		h.explain(t, got, least, what)
+	}
+	return found
 }
 
 func (c contents) equal(o contents) bool {

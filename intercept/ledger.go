@@ -3,6 +3,7 @@ package intercept
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/weirstor/weir/intercept/checkpoint"
 	"github.com/weirstor/weir/intercept/ident"
@@ -74,11 +75,13 @@ func (g *Group) Committed(e *Epoch, p ident.Point, states map[ident.VolumeID]lea
 func (g *Group) settle(p ident.Point, states map[ident.VolumeID]leaf.State) error {
 	err := g.update(func(s *checkpoint.State) {
 		s.Committed, s.States, s.Sent = p, maps.Clone(states), nil
+		s.Shadows = slices.DeleteFunc(s.Shadows, func(h checkpoint.Shadow) bool { return h.End < p.End })
 	})
 	if err != nil {
 		return err
 	}
 	g.settled.Store(uint64(p.End))
+	g.pruneShadows()
 	g.stacks.notify()
 	return nil
 }
@@ -87,6 +90,9 @@ func (g *Group) settle(p ident.Point, states map[ident.VolumeID]leaf.State) erro
 // what follows. It releases e. Returning an epoch that is not handed out only releases it.
 func (g *Group) Return(e *Epoch) {
 	e.Release()
+	if e.layer != nil {
+		e.layer.handed.Store(false)
+	}
 	if g.checkHanded(e) != nil {
 		return
 	}
@@ -95,7 +101,6 @@ func (g *Group) Return(e *Epoch) {
 	}
 	g.handed.Lock()
 	g.handed.epoch = nil
-	e.layer.handed.Store(false)
 	g.handed.Unlock()
 	g.stacks.notify()
 }

@@ -22,6 +22,7 @@ func newGroup(dir string, opt Options) (*Group, error) {
 	g.volumes.bases = make(map[uint32]*base)
 	g.replicating.Store(true)
 	g.stacks.init()
+	g.shadows.chain.Store(new([]*shadow))
 	lock, err := opt.FS.Lock(filepath.Join(dir, lockName))
 	switch {
 	case errors.Is(err, vfs.ErrLocked):
@@ -125,7 +126,16 @@ func (g *Group) open() error {
 	}
 	g.durable.store, g.durable.state = store, state
 	g.id, g.timeline = state.Group, state.Timeline
+	var chain []*shadow
 	r := &replay{group: g, bases: make(map[uint32]ident.VolumeID)}
+	for i := range state.Shadows {
+		s := openShadow(&state.Shadows[i])
+		chain = append(chain, s)
+		for j := range s.table.volumes {
+			r.bases[s.table.volumes[j].Number] = s.table.volumes[j].ID
+		}
+	}
+	g.shadows.chain.Store(&chain)
 	r.start(&state)
 	began := time.Now()
 	log, found, err := wal.Recover(g.logOptions(state.SegmentBytes), state.Start, r.record)
@@ -188,8 +198,7 @@ func (r *replay) record(rec *wal.Record) error {
 		end := rec.Pos + wal.Pos(wal.RecordBytes(int64(len(rec.Payload))))
 		l.seal(rec.Seq, end, g.table.Load(), string(rec.Payload), time.Unix(0, int64(rec.Aux)))
 		l.finish()
-		// What was committed may have been half destaged when the process ended.
-		l.destaging.Store(l.end <= g.settledEnd() || g.durable.state.Diverged)
+		l.destaging.Store(true) // it may have been half destaged when the process ended
 		g.sealed, r.since = rec.Seq, wal.Usage{}
 		r.layers = append(r.layers, newLayer(rec.Seq+1, end, g.table.Load()))
 	}
@@ -210,7 +219,7 @@ func (g *Group) openBases(ids map[uint32]ident.VolumeID) error {
 		info := &t.volumes[i]
 		g.volumes.list = append(g.volumes.list, g.newVolume(info, g.volumes.bases[info.Number]))
 	}
-	return removeOrphans(g.opt.FS, g.dir, g.volumes.bases)
+	return g.removeOrphans()
 }
 
 // begin starts the group with its layers, the last of which is open.

@@ -18,7 +18,6 @@ var (
 	ErrArgument    = errors.New("not acceptable")
 	ErrOutstanding = errors.New("an epoch is handed out already")
 	ErrUnresolved  = errors.New("it is not known whether the interval that was sent is committed")
-	ErrDiverged    = errors.New("the base holds writes that were never committed; a resync is needed")
 )
 
 // DamageError names damage in what had been made durable; Open returns it and the group does not open.
@@ -87,7 +86,7 @@ func (g *Group) logOptions(segmentBytes int64) wal.Options {
 		SegmentsMax:  int(max(segmentsMin, g.opt.LogBudget/segmentBytes)),
 		SpaceWait:    g.opt.SpaceWait,
 		Retry:        g.opt.retry,
-		OnFull:       g.sealSoon,
+		OnFull:       g.pressure,
 		OnFail:       g.stacks.notify,
 		Logger:       g.opt.Logger,
 	}

@@ -21,7 +21,8 @@ type reader struct {
 var readerPool = sync.Pool{New: func() any { return new(reader) }}
 
 // readThrough fills p with the content of b's volume at off as st, which the caller has pinned, shows it.
-func (g *Group) readThrough(st *stack, b *base, p []byte, off int64) error {
+// With at, the base is read as it was at that point.
+func (g *Group) readThrough(st *stack, b *base, p []byte, off int64, at *past) error {
 	r := readerPool.Get().(*reader)
 	defer readerPool.Put(r)
 	r.todo = append(r.todo[:0], span{off, off + int64(len(p))})
@@ -35,7 +36,7 @@ func (g *Group) readThrough(st *stack, b *base, p []byte, off int64) error {
 		}
 	}
 	for _, s := range r.todo {
-		if err := b.read(p[s.off-off:s.end-off], s.off, st); err != nil {
+		if err := b.read(p[s.off-off:s.end-off], s.off, st, at); err != nil {
 			return err
 		}
 	}

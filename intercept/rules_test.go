@@ -130,7 +130,7 @@ func TestSegmentUnderReader(t *testing.T) {
 		seal(t, g, "")
 	}
 	p := make([]byte, 8000)
-	if err := g.readThrough(st, v.base, p, 0); err != nil {
+	if err := g.readThrough(st, v.base, p, 0, nil); err != nil {
 		t.Fatal(err)
 	}
 	same(t, "what the reader pinned", p, fill(1, 8000))
@@ -491,34 +491,133 @@ func TestFence(t *testing.T) {
 	}
 }
 
-// While the log is full writers wait, then get a clear error; when an epoch is committed it goes on without a restart.
-func TestBackPressure(t *testing.T) {
-	g, _ := memGroup(t)
-	v := mustCreateVolume(t, g, "v", 64<<10)
-	var err error
-	for i := 0; err == nil; i++ {
-		err = v.WriteAt(fill(byte(i), 8000), 0, false)
-	}
-	if !errors.Is(err, target.ErrNoSpace) {
+// take returns the content of a view.
+func take(t *testing.T, v View, size int64) []byte {
+	t.Helper()
+	p := make([]byte, size)
+	if err := v.ReadAt(p, 0); err != nil {
 		t.Fatal(err)
 	}
-	if p := g.Pending(); p.LogUsed < p.LogBudget*3/4 || p.Epochs == 0 {
-		t.Errorf("pending %+v", p)
+	return p
+}
+
+// nextWhenIdle takes an epoch when the destager is at nothing, so that the epoch goes to the end of what is sealed.
+func nextWhenIdle(t *testing.T, g *Group) *Epoch {
+	t.Helper()
+	for {
+		g.stacks.Lock()
+		changed, busy := g.stacks.changed, g.stacks.current.Load().layers[0].busy
+		g.stacks.Unlock()
+		if !busy {
+			return next(t, g)
+		}
+		<-changed
 	}
-	e := next(t, g) // pressure has sealed it
-	waiting := make(chan error)
-	go func() {
-		var err error
-		for range 100 {
-			if err = v.WriteAt(fill(7, 8000), 8000, false); err == nil {
-				break
+}
+
+// When the log runs full before a commit, the host goes on: epochs are destaged, and the last point, the epoch that is
+// out, and a named point on the way stay what they are until they are committed; over a crash too.
+func TestOverflow(t *testing.T) {
+	g, m := memGroup(t)
+	v := mustCreateVolume(t, g, "v", 60<<10)
+	rng := rand.New(rand.NewPCG(rand.Uint64(), 1))
+	flood := func() {
+		t.Helper()
+		for range 60 { // 360 KiB and more, of a log of 384 KiB
+			n := 4000 + rng.Int64N(4000)
+			mustWrite(t, v, rng.Int64N(v.Size()-n), fill(byte(1+rng.IntN(255)), int(n)))
+		}
+	}
+	flood()
+	seal(t, g, "")
+	e := next(t, g)
+	point := take(t, e.Volumes()[0].New, v.Size()) // it was never committed before: nothing is kept for that
+	same(t, "old view of the first epoch", take(t, e.Volumes()[0].Old, v.Size()), make([]byte, v.Size()))
+	commit(t, g, e)
+
+	for round := range 3 {
+		flood()
+		flood()
+		seal(t, g, "")
+		sealed := content(t, v)
+		if p := g.Pending(); !p.Overflow || p.LogUsed > p.LogBudget {
+			t.Fatalf("round %d: pending %+v", round, p)
+		}
+		e := nextWhenIdle(t, g)
+		flood()
+		flood()
+		vol := e.Volumes()[0]
+		same(t, "old view", take(t, vol.Old, v.Size()), point)
+		same(t, "new view", take(t, vol.New, v.Size()), sealed)
+		for _, x := range vol.Extents {
+			copy(point[x.Off:x.Off+x.Len], sealed[x.Off:])
+		}
+		same(t, "old view and extents", point, sealed)
+		switch round {
+		case 0: // not sent after all: what the next epoch begins with stays what it was
+			point = take(t, vol.Old, v.Size())
+			g.Return(e)
+			continue
+		case 1:
+			commit(t, g, e)
+		case 2: // the process dies before it hears of the commit
+			p := ident.Point{Group: g.ID(), Timeline: g.Timeline(), End: e.End()}
+			if err := g.MarkSent(e, p); err != nil {
+				t.Fatal(err)
+			}
+			flood()
+			e.Release()
+			now := content(t, v)
+			_ = g.Close()
+			m = m.AfterKill()
+			var err error
+			if g, err = Open(scenarioDir, scenarioOptions(m)); err != nil {
+				t.Fatal(err)
+			}
+			v = volume(t, g, "v")
+			same(t, "volume after a restart", content(t, v), now)
+			if err := g.ResolveSent(true, nil); err != nil {
+				t.Fatal(err)
 			}
 		}
-		waiting <- err
-	}()
+		point = sealed
+	}
+
+	flood()
+	seal(t, g, "monday")
+	monday := content(t, v)
+	flood()
+	flood()
+	seal(t, g, "")
+	e = next(t, g)
+	if e.Name() != "monday" {
+		t.Fatalf("epoch %q", e.Name())
+	}
+	same(t, "old view", take(t, e.Volumes()[0].Old, v.Size()), point)
+	same(t, "named point", take(t, e.Volumes()[0].New, v.Size()), monday)
 	commit(t, g, e)
-	if err := <-waiting; err != nil {
-		t.Fatalf("after a commit: %v", err)
+	e = nextWhenIdle(t, g)
+	same(t, "old view behind the named point", take(t, e.Volumes()[0].Old, v.Size()), monday)
+	same(t, "newest", take(t, e.Volumes()[0].New, v.Size()), content(t, v))
+	commit(t, g, e)
+	awaitDestaged(t, g, e.End())
+	if p := g.Pending(); p.Overflow || p.Epochs != 0 {
+		t.Fatalf("pending %+v", p)
+	}
+	files := 0
+	for _, s := range *g.shadows.chain.Load() {
+		if s.end < e.End() {
+			t.Errorf("shadow of %d is left, %d is committed", s.end, e.End())
+		}
+		files += 2 * len(s.files)
+	}
+	for _, name := range mustList(t, m) {
+		if strings.HasPrefix(name, shadowPrefix) {
+			files--
+		}
+	}
+	if files < 0 {
+		t.Errorf("%d files of shadows are left", -files)
 	}
 	closeGroup(t, g)
 }

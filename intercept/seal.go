@@ -80,6 +80,12 @@ func (g *Group) sealSoon() {
 	}
 }
 
+// pressure makes room in a log that runs full: the current epoch is sealed, and the destager looks again.
+func (g *Group) pressure() {
+	g.sealSoon()
+	g.stacks.notify()
+}
+
 // sealer ends epochs by time, and when it is asked to.
 func (g *Group) sealer() {
 	defer g.workers.Done()

@@ -1,6 +1,7 @@
 package intercept
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 type stack struct {
 	layers []*layer
 	pins   atomic.Int64
+	view   bool // that of a pinned point, whose end says what it needs of the base
 }
 
 // stacks is the current stack and the ones before that are still pinned.
@@ -21,12 +23,14 @@ type stacks struct {
 	sync.Mutex
 	current atomic.Pointer[stack]
 	live    map[*stack]struct{}
+	views   map[*pinned]struct{}
 	changed chan struct{} // closed and replaced at each change of live or of a layer's end
 }
 
 // init prepares an empty set.
 func (s *stacks) init() {
 	s.live = make(map[*stack]struct{})
+	s.views = make(map[*pinned]struct{})
 	s.changed = make(chan struct{})
 }
 
@@ -113,20 +117,35 @@ func (s *stacks) replace(run []*layer, m *layer) bool {
 	return true
 }
 
-// drop removes the oldest layer, which is in the base now.
+// drop removes the oldest layer, which is in the base now, from the current stack and from those of views.
 func (s *stacks) drop(l *layer) {
 	s.Lock()
-	defer s.Unlock()
 	layers := s.current.Load().layers
 	if layers[0] != l {
 		panic("the layer that was destaged is not the oldest one")
 	}
 	s.installLocked(slices.Clone(layers[1:]))
+	views := slices.Collect(maps.Keys(s.views))
+	s.Unlock()
+	for _, p := range views {
+		p.rebase(l)
+	}
 }
 
-// olderThanLocked reports whether any live stack ends before seq, so that it reads the base as it was before.
-func (s *stacks) olderThanLocked(seq ident.Seq) bool {
+// olderThanLocked reports whether any live stack ends before seq, so that it reads the base as it was before. With
+// shadows those of views do not count.
+func (s *stacks) olderThanLocked(seq ident.Seq, shadows bool) bool {
+	if !shadows {
+		for p := range s.views {
+			if p.end < seq {
+				return true
+			}
+		}
+	}
 	for st := range s.live {
+		if st.view {
+			continue
+		}
 		end := ident.Seq(0)
 		if n := len(st.layers); n > 0 {
 			end = st.layers[n-1].end

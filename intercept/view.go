@@ -3,6 +3,7 @@ package intercept
 import (
 	"sync"
 
+	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/target"
 )
 
@@ -19,14 +20,6 @@ type view struct {
 	size int64 // bytes; 0: the volume did not exist
 }
 
-// pinned is a stack that views share. Reads after release fail.
-type pinned struct {
-	mu       sync.RWMutex
-	group    *Group
-	stack    *stack
-	released bool
-}
-
 func (v *view) ReadAt(p []byte, off int64) error {
 	n := max(0, min(int64(len(p)), v.size-off))
 	clear(p[n:])
@@ -38,15 +31,59 @@ func (v *view) ReadAt(p []byte, off int64) error {
 	if v.pin.released {
 		return target.ErrClosed
 	}
-	return v.pin.group.readThrough(v.pin.stack, v.base, p[:n], off)
+	return v.pin.group.readThrough(v.pin.stack, v.base, p[:n], off, &v.pin.past)
 }
 
-// release gives the stack up; it waits for reads that are under way.
+// pinned is a point that views share: the layers up to there over the base as it is, or was, there. Reads after release
+// fail.
+type pinned struct {
+	past
+	table *table // volumes that exist there
+
+	mu       sync.RWMutex
+	stack    *stack
+	released bool
+}
+
+// pinLocked pins the point that ends at end, with the layers that the base does not hold. Called with the stacks locked.
+func (g *Group) pinLocked(end ident.Seq, t *table) *pinned {
+	var layers []*layer
+	for _, l := range g.stacks.current.Load().layers {
+		if l.end != 0 && l.end <= end {
+			layers = append(layers, l)
+		}
+	}
+	p := &pinned{past: past{group: g, end: end}, table: t, stack: g.stacks.newLocked(layers)}
+	p.stack.view = true
+	g.stacks.views[p] = struct{}{}
+	return p
+}
+
+// release gives the point up; it waits for reads that are under way.
 func (p *pinned) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.released {
-		p.released = true
-		p.group.stacks.unpin(p.stack)
+	if p.released {
+		return
 	}
+	p.released = true
+	p.group.stacks.Lock()
+	delete(p.group.stacks.views, p)
+	p.group.stacks.Unlock()
+	p.group.stacks.unpin(p.stack)
+}
+
+// rebase makes p do without its oldest layer, l, which the base holds now, so that the log's segments can be used again.
+func (p *pinned) rebase(l *layer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.released || len(p.stack.layers) == 0 || p.stack.layers[0] != l {
+		return
+	}
+	old := p.stack
+	p.group.stacks.Lock()
+	p.stack = p.group.stacks.newLocked(old.layers[1:])
+	p.stack.view = true
+	p.group.stacks.Unlock()
+	p.group.stacks.unpin(old)
 }

@@ -75,7 +75,7 @@ func (v *Volume) ReadAt(p []byte, off int64) error {
 	}
 	st := v.group.stacks.pin()
 	defer v.group.stacks.unpin(st)
-	if err := v.group.readThrough(st, v.base, p, off); err != nil {
+	if err := v.group.readThrough(st, v.base, p, off, nil); err != nil {
 		return fmt.Errorf("volume %q: %w", v.name, err)
 	}
 	v.stats.read(int64(len(p)))

@@ -23,7 +23,7 @@ func TestSpecification(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]int{"Version": Version, "SlotBytes": SlotBytes, "HeaderBytes": HeaderBytes,
-		"VolumesMax": VolumesMax, "NameBytesMax": NameBytesMax}
+		"VolumesMax": VolumesMax, "NameBytesMax": NameBytesMax, "ShadowsMax": ShadowsMax}
 	if !maps.Equal(got, want) {
 		t.Errorf("the specification says %v, the code %v", got, want)
 	}
@@ -52,7 +52,9 @@ func full() State {
 		NextNumber: 3,
 		Volumes:    []Volume{{Number: 2, ID: id, Name: "data", Size: 1 << 30, BlockSize: 512}},
 		Committed:  p, States: map[ident.VolumeID]leaf.State{id: {Hi: 1, Lo: 2}},
-		Sent: &Sent{First: 10, Point: next}, Diverged: true,
+		Sent: &Sent{First: 10, Point: next}, NextShadow: 5,
+		Shadows: []Shadow{{ID: 3, End: 9, NextNumber: 2}, {ID: 4, End: 20, Name: "monday", SealedAt: 7, NextNumber: 3,
+			Volumes: []Volume{{Number: 2, ID: id, Name: "data", Size: 4096, BlockSize: 512}}}},
 	}
 }
 
@@ -119,6 +121,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"unaligned size": func(s *State) { s.Volumes[0].Size++ },
 		"block size":     func(s *State) { s.Volumes[0].BlockSize = 1024 },
 		"no name":        func(s *State) { s.Volumes[0].Name = "" },
+		"shadows":        func(s *State) { s.Shadows[1].End = 9 },
 		"same volume":    func(s *State) { s.Volumes = append(s.Volumes, s.Volumes[0]) },
 	} {
 		s := full()
@@ -157,7 +160,7 @@ func TestDump(t *testing.T) {
 	if err := Dump(&out, b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"slot 0: checkpoint does not check", "slot 1: generation 1", `"data"`, "never committed", "sent"} {
+	for _, want := range []string{"slot 0: checkpoint does not check", "slot 1: generation 1", `"data"`, `shadow 4 keeps the state at 20 "monday"`, "sent"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

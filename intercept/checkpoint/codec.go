@@ -30,8 +30,28 @@ func (e *encoder) volume(v *Volume) {
 	e.raw(v.ID.UUID[:])
 	e.u64(uint64(v.Size))
 	e.u32(uint32(v.BlockSize))
-	e.b = append(e.b, byte(len(v.Name)))
-	e.raw([]byte(v.Name))
+	e.name(v.Name)
+}
+
+func (e *encoder) name(s string) {
+	e.b = append(e.b, byte(len(s)))
+	e.raw([]byte(s))
+}
+
+func (e *encoder) table(next uint32, volumes []Volume) {
+	e.u32(next)
+	e.u32(uint32(len(volumes)))
+	for i := range volumes {
+		e.volume(&volumes[i])
+	}
+}
+
+func (e *encoder) shadow(s *Shadow) {
+	e.u32(s.ID)
+	e.u64(uint64(s.End))
+	e.u64(uint64(s.SealedAt))
+	e.name(s.Name)
+	e.table(s.NextNumber, s.Volumes)
 }
 
 func (e *encoder) point(p ident.Point) {
@@ -104,8 +124,24 @@ func (d *decoder) volume() Volume {
 	copy(v.ID.UUID[:], d.raw(16))
 	v.Size = int64(d.u64())
 	v.BlockSize = int(d.u32())
-	v.Name = string(d.raw(int(d.raw(1)[0])))
+	v.Name = d.name()
 	return v
+}
+
+func (d *decoder) name() string { return string(d.raw(int(d.raw(1)[0]))) }
+
+func (d *decoder) table() (next uint32, volumes []Volume) {
+	next = d.u32()
+	for range d.count(VolumesMax) {
+		volumes = append(volumes, d.volume())
+	}
+	return next, volumes
+}
+
+func (d *decoder) shadow() Shadow {
+	s := Shadow{ID: d.u32(), End: ident.Seq(d.u64()), SealedAt: int64(d.u64()), Name: d.name()}
+	s.NextNumber, s.Volumes = d.table()
+	return s
 }
 
 func (d *decoder) point() (p ident.Point) {

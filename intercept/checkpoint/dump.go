@@ -30,8 +30,8 @@ func (s *State) dump(w io.Writer) {
 	if s.Sent != nil {
 		fmt.Fprintf(w, "  sent, outcome not known: %s, from record %d on\n", s.Sent.Point, s.Sent.First)
 	}
-	if s.Diverged {
-		fmt.Fprintf(w, "  the base holds writes that were never committed\n")
+	for _, h := range s.Shadows {
+		fmt.Fprintf(w, "  shadow %d keeps the state at %d %q, %d volumes\n", h.ID, h.End, h.Name, len(h.Volumes))
 	}
 	for i := range s.Volumes {
 		v := &s.Volumes[i]

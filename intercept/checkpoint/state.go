@@ -15,7 +15,8 @@ const Version = 1
 
 // Limits of what a checkpoint holds.
 const (
-	VolumesMax   = 1024
+	VolumesMax   = 256
+	ShadowsMax   = 8
 	NameBytesMax = 255
 	cutsMax      = 4096
 )
@@ -57,7 +58,19 @@ type State struct {
 	Committed ident.Point // zero: nothing yet
 	States    map[ident.VolumeID]leaf.State
 	Sent      *Sent
-	Diverged  bool // the base holds writes behind Committed that no commit will name
+
+	NextShadow uint32   // ID of the next shadow
+	Shadows    []Shadow // in the order of their ends, none before Committed
+}
+
+// Shadow keeps what the base held at End, where the base has gone on since.
+type Shadow struct {
+	ID         uint32    // in the names of its files; never used again
+	End        ident.Seq // last sequence of the state that it keeps
+	Name       string    // of the point there; "" unnamed
+	SealedAt   int64     // ns since 1970
+	NextNumber uint32    // of the volume table at End
+	Volumes    []Volume  // at End
 }
 
 // Clone returns a copy that shares nothing.
@@ -65,6 +78,7 @@ func (s *State) Clone() State {
 	c := *s
 	c.Start.Cuts = slices.Clone(s.Start.Cuts)
 	c.Volumes = slices.Clone(s.Volumes)
+	c.Shadows = slices.Clone(s.Shadows) // what a Shadow refers to never changes
 	c.States = make(map[ident.VolumeID]leaf.State, len(s.States))
 	for id, st := range s.States {
 		c.States[id] = st
@@ -93,11 +107,7 @@ func (s *State) Encode() []byte {
 		e.u64(c.Next)
 		e.u64(uint64(c.Seq))
 	}
-	e.u32(s.NextNumber)
-	e.u32(uint32(len(s.Volumes)))
-	for i := range s.Volumes {
-		e.volume(&s.Volumes[i])
-	}
+	e.table(s.NextNumber, s.Volumes)
 	e.point(s.Committed)
 	e.states(s.States)
 	e.bool(s.Sent != nil)
@@ -105,7 +115,11 @@ func (s *State) Encode() []byte {
 		e.u64(uint64(s.Sent.First))
 		e.point(s.Sent.Point)
 	}
-	e.bool(s.Diverged)
+	e.u32(s.NextShadow)
+	e.u32(uint32(len(s.Shadows)))
+	for i := range s.Shadows {
+		e.shadow(&s.Shadows[i])
+	}
 	return e.b
 }
 
@@ -124,16 +138,16 @@ func Decode(b []byte) (State, error) {
 		s.Start.Cuts = append(s.Start.Cuts, wal.Cut{Segment: d.u64(), End: int64(d.u64()), Next: d.u64(),
 			Seq: ident.Seq(d.u64())})
 	}
-	s.NextNumber = d.u32()
-	for range d.count(VolumesMax) {
-		s.Volumes = append(s.Volumes, d.volume())
-	}
+	s.NextNumber, s.Volumes = d.table()
 	s.Committed = d.point()
 	s.States = d.states()
 	if d.bool() {
 		s.Sent = &Sent{First: ident.Seq(d.u64()), Point: d.point()}
 	}
-	s.Diverged = d.bool()
+	s.NextShadow = d.u32()
+	for range d.count(ShadowsMax) {
+		s.Shadows = append(s.Shadows, d.shadow())
+	}
 	return s, d.finish(&s)
 }
 
@@ -147,13 +161,26 @@ func (d *decoder) finish(s *State) error {
 	case s.SegmentBytes < wal.SegmentBytesMin || s.SegmentBytes%wal.PageBytes != 0:
 		return fmt.Errorf("%w: segments of %d bytes", ErrCorrupt, s.SegmentBytes)
 	}
-	for i := range s.Volumes {
-		if err := s.Volumes[i].check(); err != nil {
+	for i := range s.Shadows {
+		if err := checkTable(s.Shadows[i].Volumes); err != nil {
+			return err
+		}
+		if i > 0 && s.Shadows[i-1].End >= s.Shadows[i].End {
+			return fmt.Errorf("%w: shadows out of order", ErrCorrupt)
+		}
+	}
+	return checkTable(s.Volumes)
+}
+
+// checkTable reports whether a volume table makes sense.
+func checkTable(volumes []Volume) error {
+	for i := range volumes {
+		if err := volumes[i].check(); err != nil {
 			return err
 		}
 		for j := range i {
-			if s.Volumes[j].Number == s.Volumes[i].Number || s.Volumes[j].Name == s.Volumes[i].Name {
-				return fmt.Errorf("%w: volume %q is there twice", ErrCorrupt, s.Volumes[i].Name)
+			if volumes[j].Number == volumes[i].Number || volumes[j].Name == volumes[i].Name {
+				return fmt.Errorf("%w: volume %q is there twice", ErrCorrupt, volumes[i].Name)
 			}
 		}
 	}

@@ -16,6 +16,8 @@ type TableFile interface {
 	Datasync() error
 	// Punch makes [off, off+n) read as zeroes.
 	Punch(off, n int64) error
+	// NextData returns the first offset from off on that may hold anything but zeroes; io.EOF when there is none.
+	NextData(off int64) (int64, error)
 }
 
 // Layout of a table file: a page of header, then EntryBytes for each block, little-endian: the leaf
@@ -112,9 +114,13 @@ func (e Entry) Bad() bool { return e.stored == storedBad }
 
 // Entry is what a table knows of one block.
 type Entry struct {
-	Known  bool
+	Known  bool // it was stored, or the table says what a block has that has no entry
+	set    bool // it was stored
 	stored uint64
 }
+
+// Set reports whether the entry was stored.
+func (e Entry) Set() bool { return e.set }
 
 // Load fills entries with those of the blocks from index on.
 func (t *Table) Load(entries []Entry, index int64) error {
@@ -138,7 +144,7 @@ func (t *Table) Load(entries []Entry, index int64) error {
 
 func (t *Table) entry(stored uint64) Entry {
 	if stored != 0 {
-		return Entry{Known: true, stored: stored}
+		return Entry{Known: true, set: true, stored: stored}
 	}
 	return Entry{Known: t.zeroKnown, stored: storedZero}
 }
@@ -177,6 +183,32 @@ func (t *Table) StoreZero(index, n int64) error {
 		if err := t.Store(zeroes[:min(n, int64(len(zeroes)))], index); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// Scan calls fn for every block below end whose entry was stored, in order, until fn returns false.
+func (t *Table) Scan(end int64, fn func(index int64, e Entry) bool) error {
+	var entries [TableHeaderBytes / EntryBytes]Entry
+	for index := int64(0); index < end; {
+		off, err := t.file.NextData(TableHeaderBytes + index*EntryBytes)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("leaf table at block %d: %w", index, err)
+		}
+		index = max(index, (off-TableHeaderBytes)/EntryBytes)
+		n := max(0, min(int64(len(entries)), end-index))
+		if err := t.Load(entries[:n], index); err != nil {
+			return err
+		}
+		for i, e := range entries[:n] {
+			if e.set && !fn(index+int64(i), e) {
+				return nil
+			}
+		}
+		index += n
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/weirstor/weir/intercept/internal/spec"
@@ -76,6 +77,14 @@ func TestTableEntries(t *testing.T) {
 		}
 		if !e[1003].Bad() || e[1002].Bad() {
 			t.Errorf("bad: %v and %v", e[1003].Bad(), e[1002].Bad())
+		}
+		var scanned []int64
+		err = table.Scan(1003, func(i int64, e leaf.Entry) bool {
+			scanned = append(scanned, i)
+			return e.Set()
+		})
+		if err != nil || !slices.Equal(scanned, []int64{1000, 1001, 1002}) {
+			t.Errorf("scanned %v, %v", scanned, err)
 		}
 		if e[1].Known != zeroKnown || !e[1000].Known {
 			t.Errorf("zero known %v: known %v and %v", zeroKnown, e[1].Known, e[1000].Known)

@@ -44,6 +44,8 @@ type File interface {
 	WritevAt(bufs [][]byte, off int64) error
 	// Datasync makes content and length durable (fdatasync).
 	Datasync() error
+	// NextData returns the first offset from off on that may hold anything but zeroes; io.EOF when there is none.
+	NextData(off int64) (int64, error)
 	// Truncate sets the length.
 	Truncate(size int64) error
 	// Allocate reserves space for [off, off+n), which reads as zeroes where nothing was written, and makes the file at

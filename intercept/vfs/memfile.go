@@ -86,7 +86,8 @@ func (f *memFile) WritevAt(bufs [][]byte, off int64) error {
 		return err
 	}
 	if err != nil {
-		all = all[:f.fs.rng.IntN(len(all)+1)]
+		end := (off + f.fs.rng.Int64N(int64(len(all))+1)) / SectorBytes * SectorBytes
+		all = all[:max(0, end-off)]
 	}
 	f.node.write(all, off, func() bool { return f.fs.rng.IntN(8) == 0 })
 	return err
@@ -178,6 +179,22 @@ func (f *memFile) Size() (int64, error) {
 		return 0, ErrPowerLost
 	}
 	return int64(len(f.node.cache)), nil
+}
+
+// NextData knows holes of whole sectors.
+func (f *memFile) NextData(off int64) (int64, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if f.fs.off {
+		return 0, ErrPowerLost
+	}
+	for ; off < int64(len(f.node.cache)); off = (off/SectorBytes + 1) * SectorBytes {
+		end := min((off/SectorBytes+1)*SectorBytes, int64(len(f.node.cache)))
+		if !bytes.Equal(f.node.cache[off:end], zeroes[:end-off]) {
+			return off, nil
+		}
+	}
+	return 0, io.EOF
 }
 
 func (f *memFile) Allocate(off, n int64) error {

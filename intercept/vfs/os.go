@@ -148,6 +148,19 @@ func (f *osFile) Datasync() error {
 	}
 }
 
+func (f *osFile) NextData(off int64) (int64, error) {
+	at, err := unix.Seek(f.fd, off, unix.SEEK_DATA) // all other access is positioned, so the file offset is free
+	switch {
+	case errors.Is(err, unix.ENXIO):
+		return 0, io.EOF
+	case errors.Is(err, unix.EINVAL): // the file system does not know
+		return off, nil
+	case err != nil:
+		return 0, fmt.Errorf("seek data %s at %d: %w", f.Name(), off, err)
+	}
+	return at, nil
+}
+
 func (f *osFile) Allocate(off, n int64) error {
 	err := unix.Fallocate(f.fd, 0, off, n)
 	if errors.Is(err, unix.EOPNOTSUPP) {

@@ -50,6 +50,9 @@ func TestFileOperations(t *testing.T) {
 		if _, err := f.ReadAt(p, 4094); err != nil || string(p) != "a\x00\x00de" {
 			t.Errorf("after punching: %q, %v", p, err)
 		}
+		if off, err := f.NextData(4094); err != nil || off != 4094 {
+			t.Errorf("data from 4094 on: %d, %v", off, err)
+		}
 		must(t, f.Truncate(10_000))
 		if n, err := f.Size(); err != nil || n != 10_000 {
 			t.Errorf("size %d, %v", n, err)
