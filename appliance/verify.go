@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/weirstor/weir/admin/api"
@@ -81,7 +82,7 @@ func (g *gateway) verifyVolume(ctx context.Context, v *intercept.Volume, report 
 				return out, err
 			}
 		}
-		next, err := g.differing(ctx, v, point, suspects, report)
+		next, err := g.differing(ctx, v, point, suspects, &out, report)
 		if err != nil {
 			return out, err
 		}
@@ -140,8 +141,10 @@ func (g *gateway) compareStates(ctx context.Context, v *intercept.Volume, point 
 // blockRange is a run of leaf blocks.
 type blockRange struct{ first, count int64 }
 
-// differing returns the parts of ranges whose leaves differ between the volume as it is now and point.
-func (g *gateway) differing(ctx context.Context, v *intercept.Volume, point ident.Point, ranges []blockRange, report func(api.Progress)) ([]blockRange, error) {
+// differing returns the parts of ranges whose leaves differ between the volume as it is now and point. A part that the
+// provider can not read for damage counts as differing; res says so.
+func (g *gateway) differing(ctx context.Context, v *intercept.Volume, point ident.Point, ranges []blockRange,
+	res *api.VerifyVolume, report func(api.Progress)) ([]blockRange, error) {
 	var total, done int64
 	for _, r := range ranges {
 		total += r.count
@@ -152,6 +155,10 @@ func (g *gateway) differing(ctx context.Context, v *intercept.Volume, point iden
 		for first := r.first; first < r.first+r.count; first += verifyBlocks {
 			n := min(verifyBlocks, r.first+r.count-first)
 			bad, err := g.compareLeaves(ctx, v, point, first, n, buf)
+			if errors.Is(err, rpc.ErrDamaged) {
+				res.Error = fmt.Sprintf("the provider's copy is damaged: %v", err)
+				bad, err = []blockRange{{first, n}}, nil
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -166,7 +173,7 @@ func (g *gateway) differing(ctx context.Context, v *intercept.Volume, point iden
 // compareLeaves compares count blocks from first on.
 func (g *gateway) compareLeaves(ctx context.Context, v *intercept.Volume, point ident.Point, first, count int64, buf []byte) ([]blockRange, error) {
 	id := v.ID()
-	r, err := g.system.cluster.calls.Leaves(ctx, &rpc.LeavesRequest{Point: rpc.FromPoint(point), Volume: id.UUID[:], First: uint64(first), Count: uint32(count)})
+	r, err := g.system.cluster.calls.Leaves(ctx, &rpc.LeavesRequest{Point: rpc.FromPoint(point), Volume: id.UUID[:], First: uint64(first), Count: uint32(count), Read: true})
 	if err != nil {
 		return nil, clusterError(err)
 	}

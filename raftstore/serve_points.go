@@ -7,9 +7,11 @@ import (
 	"fmt"
 
 	"github.com/weirstor/weir/intercept/ident"
+	"github.com/weirstor/weir/intercept/leaf"
 	"github.com/weirstor/weir/raftstore/meta"
 	"github.com/weirstor/weir/replicate"
 	"github.com/weirstor/weir/replicate/rpc"
+	"github.com/weirstor/weir/target"
 	"google.golang.org/grpc"
 )
 
@@ -190,14 +192,60 @@ func (s *server) Leaves(ctx context.Context, r *rpc.LeavesRequest) (*rpc.LeavesR
 	if r.GetCount() > leavesMax || r.GetFirst() > 1<<50 {
 		return nil, fmt.Errorf("%w: %d leaves at %d, at most %d", rpc.ErrBadRequest, r.GetCount(), r.GetFirst(), leavesMax)
 	}
+	var failed error // of reading the bytes here, which another replica's bytes must not hide
 	return serveAt(ctx, s, r.GetPoint(), func(rd reader) (*rpc.LeavesReply, error) {
-		l, err := rd.Leaves(v, r.GetFirst(), int(r.GetCount()))
+		leavesOf := rd.Leaves
+		if r.GetRead() {
+			leavesOf = func(v ident.VolumeID, first uint64, count int) ([]leaf.Leaf, error) {
+				return readLeaves(ctx, rd, v, first, count)
+			}
+		}
+		l, err := leavesOf(v, r.GetFirst(), int(r.GetCount()))
+		if r.GetRead() {
+			failed = err
+		}
 		b := make([]byte, 0, 8*len(l))
 		for _, x := range l {
 			b = binary.LittleEndian.AppendUint64(b, uint64(x))
 		}
 		return &rpc.LeavesReply{Leaves: b}, err
-	}, func(ctx context.Context, c rpc.ProviderClient) (*rpc.LeavesReply, error) { return c.Leaves(ctx, r) })
+	}, func(ctx context.Context, c rpc.ProviderClient) (*rpc.LeavesReply, error) {
+		if failed != nil {
+			return nil, failed
+		}
+		return c.Leaves(ctx, r)
+	})
+}
+
+// readStep is how many blocks readLeaves reads at a time.
+const readStep = 256
+
+// readLeaves hashes the bytes that are stored for count blocks, the last of which may be short.
+func readLeaves(ctx context.Context, rd reader, v ident.VolumeID, first uint64, count int) ([]leaf.Leaf, error) {
+	d, err := rd.Device(v)
+	if err != nil {
+		return nil, err
+	}
+	off, size := int64(first)*leaf.BlockSize, d.Size()
+	if err := target.CheckRange(off, max(0, min(int64(count)*leaf.BlockSize, size-off)), size); err != nil {
+		return nil, err
+	}
+	out := make([]leaf.Leaf, 0, count)
+	buf := make([]byte, min(count, readStep)*leaf.BlockSize)
+	for len(out) < count && off < size {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		p := buf[:min(int64(len(buf)), int64(count-len(out))*leaf.BlockSize, size-off)]
+		if err := rd.ReadAt(v, p, off); err != nil {
+			return nil, err
+		}
+		off += int64(len(p))
+		for ; len(p) > 0; p = p[min(leaf.BlockSize, len(p)):] {
+			out = append(out, leaf.Of(p[:min(leaf.BlockSize, len(p))]))
+		}
+	}
+	return out, nil
 }
 
 // serveAt answers a call about a point from the copy at this node, or passes it on to the group's replicas one after
@@ -245,77 +293,4 @@ func elsewhere[Rep any](ctx context.Context, n *Node, p ident.Point, why error,
 		why = errors.Join(why, fmt.Errorf("%s: %w", node.Name, err))
 	}
 	return none, why
-}
-
-// WaitPoint implements rpc.ProviderServer.
-func (s *server) WaitPoint(ctx context.Context, r *rpc.WaitPointRequest) (*rpc.WaitPointReply, error) {
-	p, err := toPoint(r.GetPoint())
-	if err != nil {
-		return nil, err
-	}
-	if !forwarded(ctx) {
-		if err := s.requireLeader(ctx); err != nil {
-			return nil, err
-		}
-	}
-	err = s.fsm.wait(ctx, func(st *meta.State) (bool, error) { return st.Reached(p) })
-	if err == nil && r.GetDisks() {
-		err = s.waitDisks(ctx, p)
-	}
-	if err != nil {
-		return nil, err
-	}
-	g, err := try(s.fsm, func(st *meta.State) (meta.Group, error) { return st.Group(p.Group) })
-	return &rpc.WaitPointReply{Head: rpc.FromPoint(g.Head)}, err
-}
-
-// waitDisks returns when the disks of p's group show p or a later point: those of this node, and of all other nodes
-// too unless the call was passed on by one.
-func (s *server) waitDisks(ctx context.Context, p ident.Point) error {
-	here, others := false, make(map[string]string)
-	s.fsm.read(func(st *meta.State) {
-		for _, d := range st.Disks() {
-			if d.Group != p.Group {
-				continue
-			}
-			if d.Node == s.opt.Name {
-				here = true
-			} else if n, ok := st.Node(d.Node); ok {
-				others[n.Name] = n.Address
-			}
-		}
-	})
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var waits []func() error
-	if here {
-		waits = append(waits, func() error { return s.copies.WaitApplied(ctx, p, true) })
-	}
-	if !forwarded(ctx) {
-		for name, addr := range others {
-			waits = append(waits, func() error { return s.waitDisksAt(ctx, name, addr, p) })
-		}
-	}
-	errs := make(chan error, len(waits))
-	for _, w := range waits {
-		go func() { errs <- w() }()
-	}
-	var first error
-	for range waits {
-		if err := <-errs; err != nil && first == nil {
-			first = err
-			cancel()
-		}
-	}
-	return first
-}
-
-func (s *server) waitDisksAt(ctx context.Context, name, addr string, p ident.Point) error {
-	_, err := call(ctx, s.peers, addr, func(ctx context.Context, cc grpc.ClientConnInterface) (*rpc.WaitPointReply, error) {
-		return rpc.NewProviderClient(cc).WaitPoint(ctx, &rpc.WaitPointRequest{Point: rpc.FromPoint(p), Disks: true})
-	})
-	if err != nil {
-		return fmt.Errorf("disks of node %s: %w", name, err)
-	}
-	return nil
 }

@@ -149,6 +149,10 @@ func callerOf(ctx context.Context) (identity, error) {
 
 // translate gives errors of the rooms below the meaning that callers know.
 func translate(err error) error {
+	var medium *target.MediumError // of what is stored here, even when a pack that does not check is the reason
+	if errors.As(err, &medium) && !errors.Is(err, rpc.ErrDamaged) {
+		return fmt.Errorf("%w: %w", rpc.ErrDamaged, err)
+	}
 	for _, t := range []struct{ from, to error }{
 		{packs.ErrFull, rpc.ErrFull},
 		{packs.ErrNotFound, rpc.ErrUnknown},
@@ -166,10 +170,6 @@ func translate(err error) error {
 		if errors.Is(err, t.from) && !errors.Is(err, t.to) {
 			return fmt.Errorf("%w: %w", t.to, err)
 		}
-	}
-	var medium *target.MediumError
-	if errors.As(err, &medium) && !errors.Is(err, rpc.ErrDamaged) {
-		return fmt.Errorf("%w: %w", rpc.ErrDamaged, err)
 	}
 	return err
 }

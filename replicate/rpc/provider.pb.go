@@ -1430,6 +1430,7 @@ type LeavesRequest struct {
 	Volume        []byte                 `protobuf:"bytes,2,opt,name=volume,proto3" json:"volume,omitempty"`
 	First         uint64                 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"` // block index
 	Count         uint32                 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"` // at most 262144
+	Read          bool                   `protobuf:"varint,5,opt,name=read,proto3" json:"read,omitempty"`   // hash the stored bytes instead of answering from the index
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1490,6 +1491,13 @@ func (x *LeavesRequest) GetCount() uint32 {
 		return x.Count
 	}
 	return 0
+}
+
+func (x *LeavesRequest) GetRead() bool {
+	if x != nil {
+		return x.Read
+	}
+	return false
 }
 
 type LeavesReply struct {
@@ -3260,12 +3268,13 @@ const file_provider_proto_rawDesc = "" +
 	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x16\n" +
 	"\x06length\x18\x04 \x01(\x03R\x06length\">\n" +
 	"\x11PointExtentsReply\x12)\n" +
-	"\aextents\x18\x01 \x03(\v2\x0f.weir.v1.ExtentR\aextents\"y\n" +
+	"\aextents\x18\x01 \x03(\v2\x0f.weir.v1.ExtentR\aextents\"\x8d\x01\n" +
 	"\rLeavesRequest\x12$\n" +
 	"\x05point\x18\x01 \x01(\v2\x0e.weir.v1.PointR\x05point\x12\x16\n" +
 	"\x06volume\x18\x02 \x01(\fR\x06volume\x12\x14\n" +
 	"\x05first\x18\x03 \x01(\x04R\x05first\x12\x14\n" +
-	"\x05count\x18\x04 \x01(\rR\x05count\"%\n" +
+	"\x05count\x18\x04 \x01(\rR\x05count\x12\x12\n" +
+	"\x04read\x18\x05 \x01(\bR\x04read\"%\n" +
 	"\vLeavesReply\x12\x16\n" +
 	"\x06leaves\x18\x01 \x01(\fR\x06leaves\"i\n" +
 	"\x10WaitPointRequest\x12$\n" +

@@ -205,6 +205,10 @@ func TestDamagedPack(t *testing.T) {
 	names, _ := flip(t, filepath.Join(spec.Data, "provider"), "*", content[:2048])
 	d = start(t, ctx, spec)
 	reads(t, d, content, 1<<20)
+	result, err := d.Client.Verify(ctx, "v", nil)
+	if err != nil || result.Equal || !strings.Contains(result.Volumes[0].Error, "damaged") || len(result.Volumes[0].Differ) == 0 {
+		t.Errorf("verify does not name the damage in %v: %+v, %v", names, result, err)
+	}
 	place := filepath.Join(t.TempDir(), "disk")
 	if _, err := d.Client.AddDisk(ctx, api.DiskAdd{Volume: "v", Kind: "raw", Place: place}); err != nil {
 		t.Fatal(err)
