@@ -260,9 +260,12 @@ func serveAt[Rep any](ctx context.Context, s *server, m *rpc.Point, here func(re
 	}
 	rd, err := s.copies.Point(p)
 	if err == nil {
-		rep, err := here(rd)
-		if err == nil || forwarded(ctx) || !errors.Is(translate(err), rpc.ErrDamaged) {
-			return rep, err
+		var rep Rep
+		if rep, err = here(rd); err == nil {
+			return rep, nil
+		}
+		if forwarded(ctx) || !errors.Is(translate(err), rpc.ErrDamaged) {
+			return none, err
 		}
 		s.log.Error("copy of a point can not be read, asking another replica", "point", p, "err", err)
 	} else if forwarded(ctx) {
