@@ -41,6 +41,7 @@ type Server struct {
 	status statusCache
 
 	serving sync.WaitGroup
+	silent  silent
 }
 
 // New returns a server that Serve can be called on.
@@ -67,6 +68,7 @@ func New(opt Options) (*Server, error) {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return s.ctx },
+		ConnState:         s.silent.track,
 		ErrorLog:          slog.NewLogLogger(opt.Logger.Handler(), slog.LevelDebug),
 	}
 	return s, nil
@@ -89,6 +91,7 @@ func (s *Server) Serve(l net.Listener) {
 // Close ends the streams, lets running calls finish until ctx is done, and closes the listeners.
 func (s *Server) Close(ctx context.Context) error {
 	s.cancel()
+	s.silent.close()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(fmt.Errorf("admin: calls still run: %w", err), s.http.Close())
