@@ -3,7 +3,6 @@ package appliance
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 const (
 	attachTimeout = 30 * time.Second
 	attachRetry   = time.Second
-	shownPoll     = 20 * time.Millisecond
 )
 
 // attacher adds the configured disks in the background, so that a provider that can not be reached keeps no door shut,
@@ -155,26 +153,5 @@ func (g *gateway) attach(ctx context.Context, d config.Disk) (string, error) {
 	if err != nil {
 		return "", clusterError(err)
 	}
-	id := uuidText(added.GetDisk().GetId())
-	return id, g.shown(ctx, id)
-}
-
-// shown returns when the node of a disk knows of it: from then on waiting for disks includes it.
-func (g *gateway) shown(ctx context.Context, id string) error {
-	tick := time.NewTicker(shownPoll)
-	defer tick.Stop()
-	for {
-		disks, err := g.system.Disks(ctx)
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(disks, func(d api.Disk) bool { return d.ID == id }) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: its node does not know the disk yet: %w", api.ErrUnavailable, ctx.Err())
-		case <-tick.C:
-		}
-	}
+	return uuidText(added.GetDisk().GetId()), nil
 }

@@ -32,7 +32,7 @@ type copies interface {
 	follower
 	Point(p ident.Point) (reader, error)
 	Verified(group ident.GroupID) ident.Point
-	WaitApplied(ctx context.Context, p ident.Point, disks bool) error
+	WaitApplied(ctx context.Context, p ident.Point, disks ...ident.UUID) error
 	Err(group ident.GroupID) error
 	Disks() []replica.DiskStatus
 	VerifyDisk(ctx context.Context, id ident.UUID) (replica.Report, error)

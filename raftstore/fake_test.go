@@ -126,9 +126,9 @@ func (f *fakeCopies) Verified(g ident.GroupID) ident.Point {
 	return f.verified[g]
 }
 
-func (f *fakeCopies) WaitApplied(context.Context, ident.Point, bool) error { return nil }
-func (f *fakeCopies) Err(ident.GroupID) error                              { return nil }
-func (f *fakeCopies) Disks() []replica.DiskStatus                          { return nil }
+func (f *fakeCopies) WaitApplied(context.Context, ident.Point, ...ident.UUID) error { return nil }
+func (f *fakeCopies) Err(ident.GroupID) error                                       { return nil }
+func (f *fakeCopies) Disks() []replica.DiskStatus                                   { return nil }
 
 func (f *fakeCopies) VerifyDisk(context.Context, ident.UUID) (replica.Report, error) {
 	return replica.Report{}, replica.ErrNoDisk

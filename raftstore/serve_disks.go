@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weirstor/weir/intercept/ident"
+	"github.com/weirstor/weir/raftstore/disk"
 	"github.com/weirstor/weir/raftstore/meta"
 	"github.com/weirstor/weir/raftstore/replica"
 	"github.com/weirstor/weir/replicate/rpc"
@@ -52,7 +53,9 @@ func (s *server) RemoveDisk(ctx context.Context, r *rpc.RemoveDiskRequest) (*rpc
 	return &rpc.RemoveDiskReply{}, err
 }
 
-// Disks implements rpc.ProviderServer. Passed on by a node, it answers for this node's disks only.
+// Disks implements rpc.ProviderServer: which disks there are the agreed list says, what state they are in their nodes.
+// Passed on by a node, it answers for this node's disks only. While nobody leads, it answers by the list that this node
+// knows.
 func (s *server) Disks(ctx context.Context, r *rpc.DisksRequest) (*rpc.DisksReply, error) {
 	var group ident.GroupID
 	if len(r.GetGroup()) > 0 {
@@ -61,32 +64,41 @@ func (s *server) Disks(ctx context.Context, r *rpc.DisksRequest) (*rpc.DisksRepl
 			return nil, err
 		}
 	}
+	if !forwarded(ctx) {
+		var elsewhere *rpc.NotLeader
+		if err := s.consistent(ctx); err != nil && (!errors.As(err, &elsewhere) || elsewhere.Address != "") {
+			return nil, err
+		}
+	}
+	var disks []meta.Disk
+	others := make(map[string]bool)
+	for _, d := range view(s.fsm, (*meta.State).Disks) {
+		if !group.IsZero() && d.Group != group || forwarded(ctx) && d.Node != s.opt.Name {
+			continue
+		}
+		disks = append(disks, d)
+		if d.Node != s.opt.Name {
+			others[d.Node] = true
+		}
+	}
 	own := make(map[ident.UUID]replica.DiskStatus)
 	for _, d := range s.copies.Disks() {
 		own[d.Spec.ID] = d
 	}
-	disks := view(s.fsm, (*meta.State).Disks)
+	told := s.disksElsewhere(ctx, others, group)
 	reply := &rpc.DisksReply{}
-	others := make(map[string]bool)
 	for _, d := range disks {
-		if !group.IsZero() && d.Group != group {
-			continue
+		if d.Node == s.opt.Name {
+			reply.Disks = append(reply.Disks, diskStatus(d, own))
+		} else {
+			reply.Disks = append(reply.Disks, told[d.Node].status(d))
 		}
-		if d.Node != s.opt.Name {
-			others[d.Node] = true
-			continue
-		}
-		reply.Disks = append(reply.Disks, diskStatus(d, own))
 	}
-	if forwarded(ctx) {
-		return reply, nil
-	}
-	reply.Disks = append(reply.Disks, s.disksElsewhere(ctx, others, disks, group)...)
 	return reply, nil
 }
 
 func diskStatus(d meta.Disk, own map[ident.UUID]replica.DiskStatus) *rpc.DiskStatus {
-	m := &rpc.DiskStatus{Disk: fromDisk(d), State: "new"}
+	m := &rpc.DiskStatus{Disk: fromDisk(d), State: string(disk.Fresh)}
 	if st, ok := own[d.ID]; ok {
 		m.State, m.Point = string(st.State), rpc.FromPoint(st.Point)
 		m.Conflicts, m.AppliedBytes = fromExtents(st.Conflicts), uint64(max(0, st.AppliedBytes))
@@ -97,34 +109,41 @@ func diskStatus(d meta.Disk, own map[ident.UUID]replica.DiskStatus) *rpc.DiskSta
 	return m
 }
 
-// disksElsewhere asks the nodes called names for their disks. Disks of a node that does not answer are failed.
-func (s *server) disksElsewhere(ctx context.Context, names map[string]bool, disks []meta.Disk, group ident.GroupID) []*rpc.DiskStatus {
+// nodeDisks is what a node tells of its disks, or why it tells nothing.
+type nodeDisks struct {
+	disks map[ident.UUID]*rpc.DiskStatus
+	err   error
+}
+
+// status returns what the node tells of a disk: one that it does not know yet is new, and failed when it does not answer.
+func (n nodeDisks) status(d meta.Disk) *rpc.DiskStatus {
+	if n.err != nil {
+		return &rpc.DiskStatus{Disk: fromDisk(d), State: string(disk.Failed), Error: n.err.Error()}
+	}
+	if m := n.disks[d.ID]; m != nil {
+		return m
+	}
+	return &rpc.DiskStatus{Disk: fromDisk(d), State: string(disk.Fresh)}
+}
+
+// disksElsewhere asks the nodes called names for their disks.
+func (s *server) disksElsewhere(ctx context.Context, names map[string]bool, group ident.GroupID) map[string]nodeDisks {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	var out []*rpc.DiskStatus
+	out := make(map[string]nodeDisks)
 	for name := range names {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			l, err := s.disksAt(ctx, name, group)
 			mu.Lock()
 			defer mu.Unlock()
-			if err == nil {
-				out = append(out, l...)
-				return
-			}
-			for _, d := range disks {
-				if d.Node == name && (group.IsZero() || d.Group == group) {
-					out = append(out, &rpc.DiskStatus{Disk: fromDisk(d), State: "failed", Error: err.Error()})
-				}
-			}
-		}()
+			out[name] = nodeDisks{l, err}
+		})
 	}
 	wg.Wait()
 	return out
 }
 
-func (s *server) disksAt(ctx context.Context, name string, group ident.GroupID) ([]*rpc.DiskStatus, error) {
+func (s *server) disksAt(ctx context.Context, name string, group ident.GroupID) (map[ident.UUID]*rpc.DiskStatus, error) {
 	node, err := s.node(name)
 	if err != nil {
 		return nil, err
@@ -138,7 +157,15 @@ func (s *server) disksAt(ctx context.Context, name string, group ident.GroupID) 
 	r, err := call(ctx, s.peers, node.Address, func(ctx context.Context, cc grpc.ClientConnInterface) (*rpc.DisksReply, error) {
 		return rpc.NewProviderClient(cc).Disks(ctx, q)
 	})
-	return r.GetDisks(), err
+	out := make(map[ident.UUID]*rpc.DiskStatus)
+	for _, m := range r.GetDisks() {
+		id, bad := rpc.ToUUID(m.GetDisk().GetId())
+		if bad != nil {
+			return nil, fmt.Errorf("disk of node %s: %w", name, bad)
+		}
+		out[id] = m
+	}
+	return out, err
 }
 
 func (n *Node) node(name string) (meta.Node, error) {

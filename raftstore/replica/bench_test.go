@@ -79,7 +79,7 @@ func BenchmarkSmallEpochs(b *testing.B) {
 			for _, s := range sources {
 				if k := len(s.points); k > 0 {
 					wg.Go(func() {
-						if err := n.WaitApplied(context.Background(), s.points[k-1].point, false); err != nil {
+						if err := n.WaitApplied(context.Background(), s.points[k-1].point); err != nil {
 							b.Error(err)
 						}
 					})

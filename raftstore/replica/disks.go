@@ -30,7 +30,6 @@ type follower struct {
 func (s *Set) SetDisks(specs []DiskSpec) {
 	s.mu.Lock()
 	s.specs = slices.Clone(specs)
-	s.asked++
 	s.mu.Unlock()
 	select {
 	case s.respecs <- struct{}{}:
@@ -47,11 +46,11 @@ func (s *Set) keepDisks() {
 		case <-s.respecs:
 		}
 		s.mu.Lock()
-		specs, asked := s.specs, s.asked
+		specs := s.specs
 		s.mu.Unlock()
 		s.changeDisks(specs)
 		s.mu.Lock()
-		s.known, s.changed = true, asked
+		s.known = true
 		for _, g := range s.groups {
 			g.tell()
 			s.queue.add(g)
@@ -241,18 +240,15 @@ func (s *Set) VerifyDisk(ctx context.Context, id ident.UUID) (Report, error) {
 	return f.d.Verify(ctx, &volume{f: f})
 }
 
-// disksReached reports whether all disks of the group show the point with the number or a later one.
-func (s *Set) disksReached(id ident.GroupID, number uint64) (bool, error) {
+// disksReached reports whether each of the disks is there and shows the point with the number or a later one.
+func (s *Set) disksReached(disks []ident.UUID, number uint64) (bool, error) {
+	list := make([]*follower, len(disks))
 	s.mu.Lock()
-	settled := s.changed == s.asked
-	var list []*follower
-	for _, f := range s.disks {
-		if f.g.id == id {
-			list = append(list, f)
-		}
+	for i, id := range disks {
+		list[i] = s.disks[id]
 	}
 	s.mu.Unlock()
-	if !settled {
+	if slices.Contains(list, nil) {
 		return false, nil
 	}
 	for _, f := range list {

@@ -275,12 +275,20 @@ func (n *node) close() {
 	n.Set = nil
 }
 
-// wait waits for a point with the test's patience.
+// wait waits for a point, and with disks until all that SetDisks named show it, with the test's patience.
 func (n *node) wait(p *sourcePoint, disks bool) {
 	n.tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if err := n.WaitApplied(ctx, p.point, disks); err != nil {
+	var ids []ident.UUID
+	if disks {
+		n.Set.mu.Lock()
+		for _, spec := range n.Set.specs {
+			ids = append(ids, spec.ID)
+		}
+		n.Set.mu.Unlock()
+	}
+	if err := n.WaitApplied(ctx, p.point, ids...); err != nil {
 		n.tb.Fatalf("point %d: %v", p.entry.Number, err)
 	}
 }

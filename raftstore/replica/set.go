@@ -22,13 +22,12 @@ type Set struct {
 	queue  scheduler
 	wg     sync.WaitGroup
 
-	mu             sync.Mutex
-	groups         map[ident.GroupID]*group
-	disks          map[ident.UUID]*follower
-	specs          []DiskSpec // by the last SetDisks
-	asked, changed int        // calls of SetDisks, and how many of them are carried out
-	known          bool       // the disks of a SetDisks were looked at: points that they need can be told from others
-	closed         bool
+	mu     sync.Mutex
+	groups map[ident.GroupID]*group
+	disks  map[ident.UUID]*follower
+	specs  []DiskSpec // by the last SetDisks
+	known  bool       // the disks of a SetDisks were looked at: points that they need can be told from others
+	closed bool
 
 	respecs chan struct{} // holds one: specs has changed
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/weirstor/weir/raftstore/index"
 )
 
-// WaitApplied returns when this node has taken in the point, or a later one of its timeline, and, with disks, when every
-// disk of this node that follows a volume of the group shows it or a later one. A disk in conflict ends the wait with
-// its error: it does not get there by waiting. So does the end of ctx.
-func (s *Set) WaitApplied(ctx context.Context, p ident.Point, disks bool) error {
+// WaitApplied returns when this node has taken in the point, or a later one of its timeline, and each of the given disks
+// shows it or a later one. They are disks of the group; one that SetDisks has not named yet is waited for too. A disk in
+// conflict ends the wait with its error: it does not get there by waiting. So does the end of ctx.
+func (s *Set) WaitApplied(ctx context.Context, p ident.Point, disks ...ident.UUID) error {
 	g, err := s.group(p.Group)
 	if err != nil {
 		return err
@@ -35,7 +35,7 @@ func (s *Set) WaitApplied(ctx context.Context, p ident.Point, disks bool) error 
 	}
 }
 
-func (s *Set) applied(g *group, p ident.Point, disks bool) (bool, error) {
+func (s *Set) applied(g *group, p ident.Point, disks []ident.UUID) (bool, error) {
 	g.mu.Lock()
 	newest := g.newest
 	g.mu.Unlock()
@@ -43,10 +43,7 @@ func (s *Set) applied(g *group, p ident.Point, disks bool) (bool, error) {
 	if err != nil || number == 0 {
 		return false, err
 	}
-	if !disks {
-		return true, nil
-	}
-	return s.disksReached(g.id, number)
+	return s.disksReached(disks, number)
 }
 
 // reached returns the number that a disk must show to show p or a later point of its timeline; 0 if p was not taken in.
