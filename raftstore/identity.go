@@ -93,7 +93,7 @@ func openFolder(dir, name string, cluster ident.ClusterID) (folder, error) {
 	}
 	var f folder
 	if err := json.Unmarshal(b, &f); err != nil {
-		return folder{}, fmt.Errorf("%s: %w", path, err)
+		return folder{}, fmt.Errorf("identity of the node: %s is damaged: %w", path, err)
 	}
 	if f.Name != name || f.ID.IsZero() || f.Cluster != cluster {
 		return folder{}, fmt.Errorf("%w: %s is the folder of node %q of cluster %s, this is %q of %s",

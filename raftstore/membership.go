@@ -129,6 +129,9 @@ func (n *Node) admitToRaft(node meta.Node, members []raft.Server, voters int) er
 // expel ends a node's membership. Called again after a failure it finishes what is left.
 func (n *Node) expel(name string) error {
 	if name == n.opt.Name {
+		if len(n.voters()) == 1 {
+			return fmt.Errorf("%w: node %s is the only one of its cluster that votes; let another join before it is removed", rpc.ErrInUse, name)
+		}
 		n.handOver()
 		return n.notLeader() // the caller asks the next leader
 	}

@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -46,6 +47,18 @@ func TestGrow(t *testing.T) {
 	w.cl = c.client() // the gateway is told of the new nodes
 	head = w.epoch("")
 	w.sameEverywhere(c, head)
+}
+
+// TestRemoveLastVoter: the only voter stays, and leads on.
+func TestRemoveLastVoter(t *testing.T) {
+	c := startRealCluster(t, 1)
+	n := c.nodes[c.leader()]
+	if err := n.expel(n.Name()); !errors.Is(err, rpc.ErrInUse) {
+		t.Errorf("removing the only voter: %v, want in use", err)
+	}
+	if !n.Leading() {
+		t.Error("the only voter does not lead any more")
+	}
 }
 
 // TestRemoveNode takes a node out of four while a gateway writes: its groups move to the fourth.
