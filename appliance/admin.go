@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -23,9 +22,9 @@ func (s *System) startAdmin(token string) error {
 	if s.cfg.Admin == config.Off {
 		return nil
 	}
-	l, err := net.Listen("tcp", s.cfg.Admin)
+	l, err := listen("admin", s.cfg.Admin)
 	if err != nil {
-		return fmt.Errorf("admin: %w", err)
+		return err
 	}
 	page := "http://" + l.Addr().String() + "/"
 	local := isLoopback(l.Addr())

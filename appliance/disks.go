@@ -91,8 +91,15 @@ func (s *System) AddDisk(ctx context.Context, in api.DiskAdd) (api.Disk, error) 
 		return api.Disk{}, fmt.Errorf("%w: replication is off", api.ErrUnavailable)
 	}
 	d := config.Disk{Volume: in.Volume, Kind: in.Kind, Place: in.Place, Node: in.Node, Policy: in.Policy}
+	if d.Kind != "nbd" && d.Place != "" && !filepath.IsAbs(d.Place) {
+		return api.Disk{}, api.Advise(fmt.Errorf("%w: place %q is not an absolute path", api.ErrInvalid, d.Place),
+			"give the whole path, as the machine with the disk sees it")
+	}
 	if err := checkDisk(&d, s.role == api.RoleAll); err != nil {
 		return api.Disk{}, fmt.Errorf("%w: %w", api.ErrInvalid, err)
+	}
+	if err := s.checkPlace(d); err != nil {
+		return api.Disk{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, attachTimeout)
 	defer cancel()
@@ -113,7 +120,9 @@ func (s *System) AddDisk(ctx context.Context, in api.DiskAdd) (api.Disk, error) 
 	return api.Disk{}, fmt.Errorf("%w: disk %s", api.ErrNotFound, added)
 }
 
-// checkDisk refuses what can not be meant, and makes a relative path of this machine absolute.
+// checkDisk refuses what can not be meant, and gives one file one name, so that no two disks claim it: paths become
+// absolute and clean, and those of files of this machine free of symbolic links. Devices keep names such as
+// /dev/disk/by-id/X, which outlive a restart of the machine.
 func checkDisk(d *config.Disk, here bool) error {
 	if d.Policy == "" {
 		d.Policy = config.DiskPolicies[0]
@@ -125,14 +134,48 @@ func checkDisk(d *config.Disk, here bool) error {
 		return fmt.Errorf("policy %q is none of %s", d.Policy, strings.Join(config.DiskPolicies, ", "))
 	case d.Place == "":
 		return errors.New("no place")
-	case d.Kind == "nbd" || filepath.IsAbs(d.Place):
+	case d.Kind == "nbd":
 		return nil
-	case !here:
+	case !here && !filepath.IsAbs(d.Place):
 		return fmt.Errorf("place %q at another machine must be an absolute path", d.Place)
 	}
 	abs, err := filepath.Abs(d.Place)
+	if here && d.Kind == "raw" {
+		abs = resolved(abs)
+	}
 	d.Place = abs
 	return err
+}
+
+// checkPlace refuses a place inside the data folder. Places at other machines are theirs to judge.
+func (s *System) checkPlace(d config.Disk) error {
+	if s.role != api.RoleAll || d.Kind == "nbd" {
+		return nil
+	}
+	place, err := filepath.Abs(d.Place)
+	if err != nil {
+		return fmt.Errorf("place of a disk: %w", err)
+	}
+	data, err := filepath.Abs(s.cfg.Data)
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	if rel, err := filepath.Rel(resolved(data), resolved(place)); err == nil && filepath.IsLocal(rel) {
+		return api.Advise(fmt.Errorf("%w: disk %s lies inside the data folder %s", api.ErrInvalid, place, data), "put it elsewhere")
+	}
+	return nil
+}
+
+// resolved follows the symbolic links of path as far as it exists.
+func resolved(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	dir, name := filepath.Split(path)
+	if dir = filepath.Clean(dir); dir == path {
+		return path
+	}
+	return filepath.Join(resolved(dir), name)
 }
 
 // VerifyDisk implements admin.Disks.

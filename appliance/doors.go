@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 	"weak"
 
 	"github.com/weirstor/weir/admin/api"
@@ -55,11 +56,24 @@ type door interface {
 	Close() error
 }
 
+// listen opens a port; the error says whose it is.
+func listen(name, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, api.Advise(fmt.Errorf("%w: %s: %w", api.ErrConflict, name, err),
+			"stop what listens there, or give another address with its flag; port 0 takes a free one")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return l, nil
+}
+
 // serve opens one door and returns its address. A door that ends by itself ends the role.
 func (s *System) serve(name, addr string, d door) (string, error) {
-	l, err := net.Listen("tcp", addr)
+	l, err := listen(name, addr)
 	if err != nil {
-		return "", errors.Join(fmt.Errorf("%s: %w", name, err), d.Close())
+		return "", errors.Join(err, d.Close())
 	}
 	joined := make(chan struct{})
 	closing := make(chan struct{})

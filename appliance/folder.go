@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/weirstor/weir/admin/api"
 	"github.com/weirstor/weir/appliance/certs"
 	"github.com/weirstor/weir/intercept/ident"
 )
@@ -24,7 +25,8 @@ func lockFolder(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("data folder %s is in use by another weir: %w", dir, err), f.Close())
+		err = errors.Join(fmt.Errorf("%w: data folder %s is in use by another weir: %w", api.ErrConflict, dir, err), f.Close())
+		return nil, api.Advise(err, "stop that one first, or give another --data")
 	}
 	return f, nil
 }
@@ -47,8 +49,11 @@ func openGatewayFile(dir string) (gatewayFile, error) {
 	if err != nil {
 		return g, fmt.Errorf("identity of the gateway: %w", err)
 	}
-	if err := json.Unmarshal(b, &g); err != nil || g.ID.IsZero() {
-		return g, fmt.Errorf("identity of the gateway: %s is damaged: %w", path, errors.Join(err))
+	if err := json.Unmarshal(b, &g); err != nil {
+		return g, fmt.Errorf("identity of the gateway: %s is damaged: %w", path, err)
+	}
+	if g.ID.IsZero() {
+		return g, fmt.Errorf("identity of the gateway: %s is damaged: it has no id", path)
 	}
 	return g, nil
 }

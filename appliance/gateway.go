@@ -31,6 +31,10 @@ type gateway struct {
 	doors   doors
 
 	volumesMu sync.Mutex // one change of volumes at a time
+	making    struct {
+		sync.Mutex
+		names map[string]bool // of points that are on their way to the cluster
+	}
 }
 
 // startGateway recovers the group, makes the volumes that are missing, and begins to ship.

@@ -58,6 +58,9 @@ func (s *System) Snapshots(ctx context.Context, group string) ([]api.Snapshot, e
 		return nil, err
 	}
 	r, err := c.calls.Points(ctx, &rpc.PointsRequest{Group: id.UUID[:]})
+	if s.gateway != nil && errors.Is(err, rpc.ErrUnknown) {
+		return []api.Snapshot{}, nil // the first session of the group has not begun yet
+	}
 	if err != nil {
 		return nil, clusterError(err)
 	}
@@ -128,6 +131,11 @@ func (s *System) CreateSnapshot(ctx context.Context, group, name string) (api.Sn
 	if err != nil {
 		return api.Snapshot{}, err
 	}
+	release, err := g.claim(name)
+	if err != nil {
+		return api.Snapshot{}, err
+	}
+	defer release()
 	if err := g.nameFree(ctx, id, name); err != nil {
 		return api.Snapshot{}, err
 	}
@@ -146,10 +154,32 @@ func (s *System) CreateSnapshot(ctx context.Context, group, name string) (api.Sn
 	return describeSnapshot(groupName, p, false), nil
 }
 
+// claim keeps others from making a point of the same name until release is called: the cluster knows a name only when
+// its point is committed.
+func (g *gateway) claim(name string) (release func(), err error) {
+	g.making.Lock()
+	defer g.making.Unlock()
+	if g.making.names[name] {
+		return nil, api.Advise(fmt.Errorf("%w: point %q is being made", api.ErrConflict, name), "take another name, or wait for it")
+	}
+	if g.making.names == nil {
+		g.making.names = make(map[string]bool)
+	}
+	g.making.names[name] = true
+	return func() {
+		g.making.Lock()
+		defer g.making.Unlock()
+		delete(g.making.names, name)
+	}, nil
+}
+
 func (g *gateway) nameFree(ctx context.Context, id ident.GroupID, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, clusterTimeout)
 	defer cancel()
 	r, err := g.system.cluster.calls.Points(ctx, &rpc.PointsRequest{Group: id.UUID[:]})
+	if errors.Is(err, rpc.ErrUnknown) {
+		return nil // the first session of the group has not begun yet
+	}
 	if err != nil {
 		return clusterError(err)
 	}

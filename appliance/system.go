@@ -66,6 +66,11 @@ func (s *System) start(ctx context.Context) error {
 		return err
 	}
 	s.closing.add("data folder", lock.Close)
+	for _, d := range s.cfg.Disks {
+		if err := s.checkPlace(d); err != nil {
+			return err
+		}
+	}
 	node, gateway, err := s.certificates()
 	if err != nil {
 		return err
