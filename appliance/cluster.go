@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	clusterPoll    = time.Second      // between two looks at the cluster for the status
-	clusterTimeout = 5 * time.Second  // of a call that a person waits for
-	pollTimeout    = 2 * time.Second  // of a look for the status
-	clusterStale   = 10 * time.Second // a look older than this is not shown as present
+	clusterPoll    = time.Second     // between two looks at the cluster for the status
+	clusterTimeout = 5 * time.Second // of a call that a person waits for
+	pollTimeout    = 2 * time.Second // of a look for the status
+	clusterStale   = 5 * time.Second // a look older than this is not shown as present
 )
 
 // cluster is the provider cluster as this process sees it, over connections of its own: looking costs no bytes of the

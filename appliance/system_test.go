@@ -273,6 +273,11 @@ func TestDoorsOpenWithoutProvider(t *testing.T) {
 	if _, err := s.Wait(ctx, "v", quiet); !errors.Is(err, api.ErrTimeout) {
 		t.Errorf("wait without a provider: %v, want timeout", err)
 	}
+	soon, cancelSoon := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancelSoon()
+	if _, err := s.Verify(soon, "", quiet); !errors.Is(err, api.ErrUnavailable) {
+		t.Errorf("verify without a provider: %v, want unavailable", err)
+	}
 }
 
 func TestReplicationOff(t *testing.T) {

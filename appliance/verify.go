@@ -35,6 +35,9 @@ func (s *System) Verify(ctx context.Context, volume string, report func(api.Prog
 		}
 		volumes = []*intercept.Volume{v}
 	}
+	if _, err := s.Cluster(ctx); err != nil {
+		return api.VerifyResult{}, err // comparing would wait for the provider without an end
+	}
 	out := api.VerifyResult{Equal: true}
 	for _, v := range volumes {
 		r, err := g.verifyVolume(ctx, v, report)

@@ -119,7 +119,7 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 func usageArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
-			if err := check(c, args); err != nil {
+			if err := errors.Join(check(c, args), c.ValidateRequiredFlags()); err != nil {
 				return api.Advise(fmt.Errorf("%w: %w", errUsage, err), "usage: %s", c.UseLine())
 			}
 			return nil
