@@ -126,9 +126,9 @@ func (g *Group) await(ctx context.Context) (*Epoch, error) {
 		if err := g.log.Err(); err != nil {
 			return nil, g.deviceError(err)
 		}
-		e, changed := g.gather()
-		if e != nil {
-			return e, nil
+		e, changed, err := g.gather()
+		if e != nil || err != nil {
+			return e, err
 		}
 		select {
 		case <-ctx.Done():
@@ -142,7 +142,7 @@ func (g *Group) await(ctx context.Context) (*Epoch, error) {
 
 // gather makes an epoch of what is sealed and not committed, up to the first named point. nil: there is nothing until
 // changed is closed.
-func (g *Group) gather() (e *Epoch, changed chan struct{}) {
+func (g *Group) gather() (e *Epoch, changed chan struct{}, err error) {
 	g.merging.Lock()
 	defer g.merging.Unlock()
 	for {
@@ -153,9 +153,9 @@ func (g *Group) gather() (e *Epoch, changed chan struct{}) {
 			run = run[:1]
 		}
 		if len(run) <= 1 || g.namedLocked() != nil {
-			e = g.epochLocked(run)
+			e, err = g.epochLocked(run)
 			g.stacks.Unlock()
-			return e, changed
+			return e, changed, err
 		}
 		g.stacks.Unlock()
 		g.stacks.replace(run, mergeLayers(run)) // when the destager was faster there are fewer the next time
@@ -174,7 +174,7 @@ func (g *Group) namedLocked() *shadow {
 
 // epochLocked pins the epoch that begins behind the last commit: up to a named point that the base has passed, or to
 // the end of run, or, when the log overflowed, to where the base is. nil: there is none.
-func (g *Group) epochLocked(run []*layer) *Epoch {
+func (g *Group) epochLocked(run []*layer) (*Epoch, error) {
 	settled := g.settledEnd()
 	bottom := g.stacks.current.Load().layers[0]
 	e := &Epoch{group: g, first: settled + 1}
@@ -184,33 +184,38 @@ func (g *Group) epochLocked(run []*layer) *Epoch {
 	case len(run) > 0:
 		e.layer = run[0]
 		e.end, e.name, e.sealedAt, e.after = e.layer.end, e.layer.name, e.layer.sealedAt, e.layer.after
-		e.layer.handed.Store(true)
 	case bottom.first-1 > settled:
 		e.end, e.sealedAt, e.after = bottom.first-1, g.opt.Now(), bottom.before
 	default:
-		return nil
+		return nil, nil
 	}
-	e.before = g.tableAtLocked(settled)
+	var err error
+	if e.before, err = g.tableAtLocked(settled); err != nil {
+		return nil, err
+	}
+	if e.layer != nil {
+		e.layer.handed.Store(true)
+	}
 	e.old, e.new = g.pinLocked(settled, e.before), g.pinLocked(e.end, e.after)
-	return e
+	return e, nil
 }
 
 // tableAtLocked returns the volume table at the last committed point.
-func (g *Group) tableAtLocked(settled ident.Seq) *table {
+func (g *Group) tableAtLocked(settled ident.Seq) (*table, error) {
 	if settled == 0 {
-		return new(table)
+		return new(table), nil
 	}
 	for _, l := range g.stacks.current.Load().layers {
 		if l.first == settled+1 {
-			return l.before
+			return l.before, nil
 		}
 	}
 	for _, s := range *g.shadows.chain.Load() {
 		if s.end == settled {
-			return s.table
+			return s.table, nil
 		}
 	}
-	panic(fmt.Sprintf("no volume table for the point at %d", settled))
+	return nil, fmt.Errorf("the state at %d, which is committed, was not kept: %w", settled, ErrNotFound)
 }
 
 // runLocked returns the oldest complete layers behind settled, up to a named one.

@@ -242,7 +242,7 @@ func (d *destager) saveVolume(l *layer, s *shadow, info *checkpoint.Volume) erro
 	if err := sv.flush(); err != nil {
 		return err
 	}
-	if err := to.leaves.Sync(); err != nil { // entries that a process which died has stored may not be durable yet
+	if err := to.leaves.Sync(); err != nil { // also of entries that a process which died has stored
 		return &syncError{err}
 	}
 	return nil
@@ -282,7 +282,7 @@ func (d *destager) saveBlocks(sv *saving, first, n int64) error {
 	return nil
 }
 
-// flush makes the blocks durable, and then their entries.
+// flush makes the blocks durable and stores their entries. The entries must be durable before the base changes.
 func (sv *saving) flush() error {
 	if len(sv.blocks) == 0 {
 		return nil
@@ -299,9 +299,6 @@ func (sv *saving) flush() error {
 			return err
 		}
 		i = j
-	}
-	if err := sv.to.leaves.Sync(); err != nil {
-		return &syncError{err}
 	}
 	sv.blocks, sv.leaves = sv.blocks[:0], sv.leaves[:0]
 	return nil
