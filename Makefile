@@ -43,7 +43,7 @@ test: packages ## install what is missing, then lint and all tests
 	$(MAKE) system
 
 bench: build ## measure beside nbdkit and qemu-nbd, and count the bytes on the wire
-	WEIR_BINARY=$(CURDIR)/bin/weir $(GO) run ./tests/bench -seconds $(BENCH_SECONDS) -out docs/benchmarks.md cells wire
+	WEIR_BINARY=$(CURDIR)/bin/weir $(GO) run ./tests/bench -seconds $(BENCH_SECONDS) -out docs/benchmarks.md cells sustained wire
 
 wire: build ## only count the bytes on the wire, step by step
 	WEIR_BINARY=$(CURDIR)/bin/weir $(GO) run ./tests/bench wire

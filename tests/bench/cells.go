@@ -33,11 +33,14 @@ var cells = []cell{
 
 // fio runs c on s for a number of seconds, or once over the export when seconds is 0, and returns the requests per
 // second, reads and writes together.
-func fio(ctx context.Context, s *server, c cell, seconds int) (float64, error) {
+func fio(ctx context.Context, s *server, c cell, seconds int) (rate float64, err error) {
 	args := append([]string{"--name=cell", "--ioengine=nbd", "--uri=" + s.uri, "--size=1g", "--randrepeat=0",
 		"--norandommap", "--refill_buffers=0", "--output-format=json"}, c.args...)
 	if seconds > 0 {
 		args = append(args, "--time_based", fmt.Sprintf("--runtime=%d", seconds))
+	}
+	if s.settle != nil {
+		defer func() { err = errors.Join(err, s.settle(ctx)) }()
 	}
 	cmd := exec.CommandContext(ctx, "fio", args...)
 	cmd.Stderr = os.Stderr
@@ -62,23 +65,34 @@ func fio(ctx context.Context, s *server, c cell, seconds int) (float64, error) {
 	return result.Jobs[0].Read.IOPS + result.Jobs[0].Write.IOPS, nil
 }
 
-func measureCells(ctx context.Context, o options) (table string, err error) {
+// measure runs the wanted cells on the servers with these names, or on all, and returns the table.
+func measure(ctx context.Context, o options, job string, want func(cell) bool, only ...string) (table string, err error) {
 	dir, err := os.MkdirTemp("", "weir-bench-")
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	servers, err := startServers(ctx, o, dir)
+	started, err := startServers(ctx, o, dir)
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, stopServers(servers)) }()
+	defer func() { err = errors.Join(err, stopServers(started)) }()
+	servers := slices.DeleteFunc(slices.Clone(started), func(s *server) bool {
+		return len(only) > 0 && !slices.Contains(only, s.name)
+	})
 	var b strings.Builder
-	fmt.Fprintf(&b, "`go run ./tests/bench -seconds %d -rounds %d cells`, %s\n\n", o.seconds, o.rounds, machine())
-	row(&b, append([]string{"requests/s"}, names(servers)...), "weir ÷ nbdkit file", "weir ÷ qemu-nbd")
-	b.WriteString("|---" + strings.Repeat("|---:", len(servers)+2) + "|\n")
+	fmt.Fprintf(&b, "`go run ./tests/bench -seconds %d -rounds %d %s`, %s\n\n", o.seconds, o.rounds, job, machine())
+	peers := slices.DeleteFunc([]string{"nbdkit file", "qemu-nbd"}, func(n string) bool {
+		return !slices.Contains(names(servers), n)
+	})
+	head := append([]string{"requests/s"}, names(servers)...)
+	for _, p := range peers {
+		head = append(head, "weir ÷ "+p)
+	}
+	row(&b, head)
+	b.WriteString("|---" + strings.Repeat("|---:", len(head)-1) + "|\n")
 	for _, c := range cells {
-		if !strings.Contains(c.name, o.cells) {
+		if !want(c) {
 			continue
 		}
 		rates, err := measureCell(ctx, o, servers, c)
@@ -89,9 +103,28 @@ func measureCells(ctx context.Context, o options) (table string, err error) {
 		for i := range servers {
 			line = append(line, fmt.Sprintf("%.0f", median(rates[i])))
 		}
-		row(&b, line, ratio(rates, servers, "nbdkit file"), ratio(rates, servers, "qemu-nbd"))
+		for _, p := range peers {
+			line = append(line, ratio(rates, servers, p))
+		}
+		row(&b, line)
 	}
 	return b.String(), nil
+}
+
+// sustainedSeconds is longer than any burst that a log of 4 GiB takes at the rates of these cells.
+const sustainedSeconds = 60
+
+// measureSustained runs the cells that write most for longer than the log has room, beside nbdkit's file plugin.
+func measureSustained(ctx context.Context, o options) (string, error) {
+	o.seconds, o.rounds = sustainedSeconds, 1
+	return measure(ctx, o, "sustained", func(c cell) bool {
+		return c.name == "randwrite 4k qd32" || c.name == "seq write 1m qd4"
+	}, "nbdkit file", "weir")
+}
+
+// measureCells runs all cells on all servers.
+func measureCells(ctx context.Context, o options) (string, error) {
+	return measure(ctx, o, "cells", func(c cell) bool { return strings.Contains(c.name, o.cells) })
 }
 
 // measureCell returns the rates of each server, one for each round.
@@ -140,6 +173,6 @@ func names(servers []*server) []string {
 	return all
 }
 
-func row(b *strings.Builder, columns []string, more ...string) {
-	fmt.Fprintf(b, "| %s |\n", strings.Join(append(columns, more...), " | "))
+func row(b *strings.Builder, columns []string) {
+	fmt.Fprintf(b, "| %s |\n", strings.Join(columns, " | "))
 }

@@ -42,13 +42,15 @@ func run(ctx context.Context, o options, jobs []string) error {
 		return err
 	}
 	if len(jobs) == 0 {
-		return errors.New("say what to measure: cells, wire")
+		return errors.New("say what to measure: cells, sustained, wire")
 	}
 	for _, job := range jobs {
 		var table string
 		switch job {
 		case "cells":
 			table, err = measureCells(ctx, o)
+		case "sustained":
+			table, err = measureSustained(ctx, o)
 		case "wire":
 			table, err = measureWire(ctx, o)
 		default:

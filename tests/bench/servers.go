@@ -8,17 +8,25 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/weirstor/weir/tests/harness"
 )
 
-const exportBytes = 1 << 30
+const (
+	exportBytes = 1 << 30
+	settleMax   = 5 * time.Minute // a log of 4 GiB is brought to the disk well within this
+)
 
 // server is one NBD server under measurement.
 type server struct {
 	name string
 	uri  string
 	stop func() error
+
+	// settle returns when nothing of earlier runs is under way any more; nil: nothing ever is. Without it the work that
+	// one run leaves behind would be counted against the next, and against the other servers.
+	settle func(ctx context.Context) error
 }
 
 // startServers starts all of them on loopback, each with 1 GiB whose blocks are written, in dir.
@@ -107,7 +115,11 @@ func startWeir(ctx context.Context, o options, dir string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{name: "weir", uri: "nbd://" + d.Addresses.NBD + "/v", stop: d.Stop}, nil
+	settle := func(ctx context.Context) error {
+		_, err := d.Client.Wait(ctx, "v", settleMax, nil)
+		return err
+	}
+	return &server{name: "weir", uri: "nbd://" + d.Addresses.NBD + "/v", stop: d.Stop, settle: settle}, nil
 }
 
 // fill writes every block once, so that no server answers from holes.
