@@ -66,6 +66,7 @@ func (e *Epoch) Volumes() []EpochVolume { return e.vols }
 func (e *Epoch) Release() {
 	e.old.release()
 	e.new.release()
+	e.group.pruneShadows()
 }
 
 // Next blocks until an epoch is sealed that is not committed, and returns the oldest; further ones that wait behind it
