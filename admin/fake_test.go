@@ -210,5 +210,8 @@ func (f *fake) Wait(ctx context.Context, volume string, report func(api.Progress
 }
 
 func (f *fake) Verify(_ context.Context, volume string, _ func(api.Progress)) (api.VerifyResult, error) {
+	if volume == "broken" {
+		panic("index out of range")
+	}
 	return api.VerifyResult{Equal: true, Volumes: []api.VerifyVolume{{Volume: volume, Equal: true}}}, nil
 }

@@ -177,6 +177,17 @@ func TestSnapshotsDisksCluster(t *testing.T) {
 	}
 }
 
+func TestPanicInLongCallEndsOnlyTheCall(t *testing.T) {
+	_, h := start(t, newFake(), true)
+	c := connect(t, h, testToken)
+	if _, err := c.Verify(t.Context(), "broken", nil); err == nil || !strings.Contains(err.Error(), "failed") {
+		t.Errorf("verify: %v, want an error", err)
+	}
+	if r, err := c.Verify(t.Context(), "v", nil); err != nil || !r.Equal {
+		t.Errorf("the next call: %+v, %v", r, err)
+	}
+}
+
 func TestWait(t *testing.T) {
 	f := newFake()
 	_, h := start(t, f, true)

@@ -129,8 +129,14 @@ func (s *Server) long(c echo.Context, r route, req *request) error {
 	req.report = func(p api.Progress) { replace(progress, p) }
 	done := make(chan outcome, 1)
 	go func() {
-		v, err := s.call(req.http.Context(), r, req)
-		done <- outcome{v, err}
+		var o outcome
+		defer func() {
+			if p := recover(); p != nil { // no middleware stands around this goroutine
+				o.err = fmt.Errorf("the call failed: %v", p)
+			}
+			done <- o
+		}()
+		o.v, o.err = s.call(req.http.Context(), r, req)
 	}()
 	out := openStream(c.Response())
 	ping := time.NewTicker(streamPing)

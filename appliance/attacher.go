@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -117,7 +118,7 @@ func (a *attacher) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		return fmt.Errorf("%w: configured disks are not attached: %w", api.ErrUnavailable, a.mu.last)
+		return fmt.Errorf("%w: configured disks are not attached: %w", api.ErrUnavailable, cmp.Or(a.mu.last, ctx.Err()))
 	}
 }
 
