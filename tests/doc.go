@@ -1,7 +1,6 @@
 // Package tests holds the whole-system tests of Weir, one folder for each kind.
 //
 //	lint/       the house rules that can be tested
-//	nbdclient/  a small NBD client that keeps many requests in flight
 //	stamp/      a stamped workload, its history, and the checker that a volume is a prefix of it
 //	guest/      a Debian kernel with an initramfs of our own under QEMU
 //	wire/       the wire workload: a file system, and fourteen steps that change it

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/weirstor/weir/admin/api"
+	"github.com/weirstor/weir/target/nbd/client"
 	"github.com/weirstor/weir/tests/harness"
-	"github.com/weirstor/weir/tests/nbdclient"
 )
 
 // pattern is content that does not compress and that is found again in a file.
@@ -128,7 +128,7 @@ func refused(t *testing.T, ctx context.Context, spec harness.Spec, name string) 
 	d, err := spec.Start(ctx)
 	if err == nil {
 		defer func() { _ = d.Kill() }()
-		if c, err := nbdclient.Dial(d.Addresses.NBD, "v"); err == nil {
+		if c, err := client.Dial(d.Addresses.NBD, "v"); err == nil {
 			_ = c.Close()
 			t.Fatal("a volume whose log is damaged is served")
 		}

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/weirstor/weir/target/iscsi/initiator"
+	"github.com/weirstor/weir/target/nbd/client"
 	"github.com/weirstor/weir/tests/harness"
-	"github.com/weirstor/weir/tests/nbdclient"
 	"github.com/weirstor/weir/tests/stamp"
 )
 
@@ -17,7 +17,7 @@ import (
 var errLost = errors.New("connection lost")
 
 // nbdDevice is an NBD connection as the stamped workload uses it.
-type nbdDevice struct{ *nbdclient.Client }
+type nbdDevice struct{ *client.Client }
 
 func (d nbdDevice) WriteAt(p []byte, off int64, fua bool) error {
 	return nbdLost(d.Client.WriteAt(p, off, fua))
@@ -30,7 +30,7 @@ func (d nbdDevice) WriteZeroes(off, n int64) error {
 func (d nbdDevice) Flush() error { return nbdLost(d.Client.Flush()) }
 
 func nbdLost(err error) error {
-	if errors.Is(err, nbdclient.ErrDisconnected) {
+	if errors.Is(err, client.ErrDisconnected) {
 		return fmt.Errorf("%w: %w", errLost, err)
 	}
 	return err
@@ -94,11 +94,11 @@ func connections(t *testing.T, ctx context.Context, d *harness.Daemon) (devs []s
 				}
 				devs, closers = append(devs, iscsiDevice{s}), append(closers, s.Close)
 			} else {
-				c, err := nbdclient.Dial(d.Addresses.NBD, name)
+				c, err := client.Dial(d.Addresses.NBD, name)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if c.Flags&nbdclient.FlagMultiConn == 0 {
+				if c.Flags&client.FlagMultiConn == 0 {
 					t.Error("the door does not say that a flush on one connection covers the others")
 				}
 				devs, closers = append(devs, nbdDevice{c}), append(closers, c.Close)

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirstor/weir/target/nbd/client"
 	"github.com/weirstor/weir/tests/harness"
-	"github.com/weirstor/weir/tests/nbdclient"
 )
 
 var (
@@ -159,9 +159,9 @@ func iscsiURI(d *harness.Daemon, volume string) string {
 	return "iscsi://" + d.Addresses.ISCSI + "/iqn.2026-11.io.weir:" + volume + "/0"
 }
 
-func dialNBD(t *testing.T, d *harness.Daemon, volume string) *nbdclient.Client {
+func dialNBD(t *testing.T, d *harness.Daemon, volume string) *client.Client {
 	t.Helper()
-	c, err := nbdclient.Dial(d.Addresses.NBD, volume)
+	c, err := client.Dial(d.Addresses.NBD, volume)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/weirstor/weir/target/iscsi/initiator"
-	"github.com/weirstor/weir/tests/nbdclient"
+	"github.com/weirstor/weir/target/nbd/client"
 )
 
 // A named point keeps what was there when it was named, and is read through both doors; nothing writes to it.
@@ -20,7 +20,7 @@ func TestSnapshotIsServed(t *testing.T) {
 	write(t, d, after, 4<<20+4096)
 	waitDisks(t, ctx, d, "v")
 
-	point, err := nbdclient.Dial(d.Addresses.NBD, "v@before")
+	point, err := client.Dial(d.Addresses.NBD, "v@before")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestSnapshotIsServed(t *testing.T) {
 	if err := point.ReadAt(got, 4<<20); err != nil || !bytes.Equal(got, before) {
 		t.Errorf("the point does not hold what was there: %v", err)
 	}
-	if point.Flags&nbdclient.FlagReadOnly == 0 || point.WriteAt(after, 0, false) == nil {
+	if point.Flags&client.FlagReadOnly == 0 || point.WriteAt(after, 0, false) == nil {
 		t.Error("a point takes writes")
 	}
 	session, err := initiator.Dial(ctx, d.Addresses.ISCSI, "iqn.2026-11.io.weir:v@before", initiator.Options{})
@@ -46,7 +46,7 @@ func TestSnapshotIsServed(t *testing.T) {
 
 	weir(t, ctx, d, "snapshot", "delete", "v@before")
 	eventually(t, ctx, "the deleted point is no export any more", func() error {
-		c, err := nbdclient.Dial(d.Addresses.NBD, "v@before")
+		c, err := client.Dial(d.Addresses.NBD, "v@before")
 		if err != nil {
 			return nil
 		}

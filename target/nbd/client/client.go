@@ -76,11 +76,14 @@ func Dial(addr, export string) (*Client, error) {
 	return c, nil
 }
 
-// Close says goodbye, ends the connection and waits for the receiver.
+// Close says goodbye, ends the connection and waits for the receiver. A connection that has ended already is no error.
 func (c *Client) Close() error {
 	_ = c.write(0, cmdDisconnect, 0, 0, 0, nil)
 	err := c.conn.Close()
 	<-c.joined
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
 	return err
 }
 
