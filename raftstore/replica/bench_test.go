@@ -31,7 +31,7 @@ func BenchmarkIngest(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
 				n := newNode(b, nil, src, nil)
-				for id, x := range src.packs {
+				for id, x := range src.packs.all() {
 					if err := n.opt.Packs.Put(id, x); err != nil {
 						b.Fatal(err)
 					}
@@ -63,7 +63,7 @@ func BenchmarkSmallEpochs(b *testing.B) {
 				s.seal()
 			}
 			for _, s := range sources {
-				for id, x := range s.packs {
+				for id, x := range s.packs.all() {
 					if err := n.opt.Packs.Put(id, x); err != nil {
 						b.Fatal(err)
 					}

@@ -12,7 +12,6 @@ import (
 	"github.com/weirstor/weir/raftstore/packs"
 	"github.com/weirstor/weir/replicate"
 	"github.com/weirstor/weir/replicate/codec"
-	"github.com/weirstor/weir/replicate/pack"
 	"github.com/weirstor/weir/target"
 )
 
@@ -104,7 +103,7 @@ func TestCatchUp(t *testing.T) {
 	}
 	last := src.points[6]
 	a.wait(last, false)
-	clear(src.packs)
+	src.packs.forget()
 	b.Advance(last.entry) // 4 to 6 are not kept any more
 	b.wait(last, false)
 	b.check(last)
@@ -124,8 +123,8 @@ func TestGoneWithoutPeer(t *testing.T) {
 	other := &peer{}
 	n := newNode(t, vfs.NewMem(), src, func(o *Options) { o.Peer = other })
 	p := src.seals(1)[0]
-	saved := src.packs
-	src.packs = map[pack.ID][]byte{}
+	saved := src.packs.all()
+	src.packs.forget()
 	n.Advance(p.entry)
 	err := n.failing(src, errGone)
 	if !errors.Is(err, packs.ErrNotFound) {

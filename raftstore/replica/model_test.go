@@ -33,7 +33,7 @@ type source struct {
 	number   uint64
 	end      ident.Seq
 	points   []*sourcePoint
-	packs    map[pack.ID][]byte
+	packs    *wirePacks
 }
 
 type sourceVolume struct {
@@ -67,7 +67,7 @@ func newSource(tb testing.TB, seed uint64) *source {
 		tb: tb, group: ident.GroupID{UUID: ident.NewUUID()}, timeline: ident.Timeline{UUID: ident.NewUUID()},
 		rng:     rand.New(rand.NewPCG(seed, 1)),
 		encoder: codec.NewEncoder(codec.Options{IndexBytes: -1}),
-		states:  map[ident.VolumeID]leaf.State{}, packs: map[pack.ID][]byte{},
+		states:  map[ident.VolumeID]leaf.State{}, packs: newWirePacks(),
 	}
 }
 
@@ -170,7 +170,7 @@ func (s *source) seal() *sourcePoint {
 			New: memoryView(v.content), State: s.states[v.id]}
 	}
 	sum, err := s.encoder.Encode(context.Background(), changes, func(p pack.Pack) error {
-		s.packs[p.ID] = p.Bytes
+		s.packs.put(p.ID, p.Bytes)
 		return nil
 	})
 	if err != nil {
@@ -238,7 +238,7 @@ func newNode(tb testing.TB, fs vfs.FS, src *source, change func(*Options)) *node
 	n := &node{tb: tb, fs: fs, dir: dir}
 	n.opt = Options{Dir: fs.PathJoin(dir, "replica"), FS: fs, Workers: 2,
 		Fetch: func(_ context.Context, _ ident.GroupID, id pack.ID) ([]byte, error) {
-			if b := src.packs[id]; b != nil {
+			if b := src.packs.get(id); b != nil {
 				return b, nil
 			}
 			return nil, packs.ErrNotFound
