@@ -120,7 +120,7 @@ func (s *System) Sessions() []api.Session {
 	var out []api.Session
 	if d := s.gateway.doors.nbd; d != nil {
 		for _, x := range d.Sessions() {
-			out = append(out, api.Session{Door: "nbd", Remote: x.Remote, Volume: x.Export})
+			out = append(out, api.Session{Door: "nbd", Remote: x.Peer.String(), Volume: x.Export})
 		}
 	}
 	if d := s.gateway.doors.iscsi; d != nil {

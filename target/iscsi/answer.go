@@ -13,6 +13,7 @@ func (c *conn) finish(t *task) {
 		return
 	}
 	c.out.makeRoom()
+	c.count(t)
 	c.mu.Lock()
 	delete(c.tasks, t.itt)
 	c.settleWindow(t)

@@ -16,6 +16,7 @@ type auth struct {
 	got    map[string]string // CHAP keys of this request
 	method string            // offered in this request
 
+	user      string // who has proved to be it
 	algorithm string
 	id        byte
 	challenge []byte
@@ -118,7 +119,7 @@ func (a *auth) verify(out []byte, got map[string]string) ([]byte, error) {
 	if !wire.CHAPEqual(response, want) || !known {
 		return nil, refuse(loginAuthFailed, "CHAP failed for user %.64q", user)
 	}
-	a.step = authDone
+	a.step, a.user = authDone, user
 	challenge, asked := got["CHAP_C"]
 	if !asked {
 		return out, nil

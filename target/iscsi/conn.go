@@ -33,6 +33,13 @@ type conn struct {
 	info  TargetInfo  // of a normal session
 	nexus *scsi.Nexus // of a normal session
 	tsih  uint16
+	place Attachment // guarded by srv.mu until the session begins; nil without Options.Attach
+	user  string     // CHAP name
+	since time.Time  // begin of the session
+
+	stats struct {
+		commands, read, written atomic.Uint64 // read and written in bytes, by the initiator
+	}
 
 	role   role
 	batch  *batch // the holder of the role only
@@ -89,6 +96,7 @@ func (c *conn) serve() {
 	}
 	c.wg.Wait()
 	c.srv.leave(c)
+	c.detach()
 	_ = c.nc.SetWriteDeadline(time.Now().Add(lastWords))
 	c.out.drain()
 	_ = c.nc.Close()

@@ -277,8 +277,8 @@ func (l *login) identify(pairs []wire.Pair) ([]byte, error) {
 }
 
 func (l *login) admit() error {
-	if !l.auth.access.allows(l.c.id.initiator) {
-		return refuse(loginForbidden, "initiator %s may not log in", l.c.id.initiator)
+	if !l.auth.access.admits(l.c.id.initiator, l.c.nc.RemoteAddr()) {
+		return refuse(loginForbidden, "initiator %s may not log in from %s", l.c.id.initiator, l.c.nc.RemoteAddr())
 	}
 	return nil
 }

@@ -18,6 +18,10 @@ type Options struct {
 	// DiscoveryAccess says who may discover.
 	DiscoveryAccess Access
 
+	// Attach, if set, is asked before a login becomes a session, and may take its time within LoginTimeout. An error
+	// refuses the login; RFC 7143 has no place for its text, which goes to the log.
+	Attach func(Attempt) (Attachment, error)
+
 	// Reservations keeps persistent reservations across restarts; nil: APTPL is refused.
 	Reservations scsi.Store
 

@@ -139,7 +139,10 @@ func (s *Server) Sessions() []SessionInfo {
 	list := make([]SessionInfo, 0, len(s.mu.handles))
 	for _, c := range s.mu.handles {
 		list = append(list, SessionInfo{Initiator: c.id.initiator, IQN: c.info.IQN, Peer: c.nc.RemoteAddr().String(),
-			TSIH: c.tsih, InFlight: int(c.inflight.Load()), LastSeen: time.Unix(c.lastSeen.Load(), 0)})
+			TSIH: c.tsih, InFlight: int(c.inflight.Load()), LastSeen: time.Unix(c.lastSeen.Load(), 0),
+			User: c.user, Since: c.since, ReadOnly: c.nexus != nil && c.nexus.WriteProtected(),
+			Commands: c.stats.commands.Load(), BytesRead: c.stats.read.Load(), BytesWritten: c.stats.written.Load(),
+			Attachment: c.place})
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].TSIH < list[j].TSIH })
 	return list

@@ -31,13 +31,22 @@ type SessionInfo struct {
 	Peer      string    // host:port
 	TSIH      uint16    // session handle
 	InFlight  int       // commands being carried out
-	LastSeen  time.Time // last PDU, to a second
+	User      string    // CHAP name; empty: nobody was asked for
+	Since     time.Time // when it logged in
+	ReadOnly  bool      // write-protected for this session
+
+	Commands                uint64
+	BytesRead, BytesWritten uint64 // by the initiator
+
+	Attachment Attachment // as Options.Attach gave it
+	LastSeen   time.Time  // last PDU, to a second
 }
 
 // enter makes the session of a login that succeeded. A session of the same initiator port to the same target ends
 // first, and with it its commands (session reinstatement, RFC 7143, section 6.3.5).
 func (l *login) enter() error {
 	c, s := l.c, l.c.srv
+	c.user, c.since = l.auth.user, time.Now()
 	if l.discovery {
 		return s.register(c, sessionKey{})
 	}
@@ -55,6 +64,9 @@ func (l *login) enter() error {
 		case <-time.After(s.opt.LoginTimeout):
 			return refuse(loginTargetError, "the session before does not end")
 		}
+	}
+	if err := s.attachment(c, c.user); err != nil {
+		return err
 	}
 	dev, info, err := s.targets.Target(c.info.IQN)
 	if err != nil {
@@ -81,7 +93,7 @@ func (s *Server) attach(c *conn, dev target.Device, info TargetInfo) error {
 		}
 	}
 	c.nexus = unit.Attach(c.id.port())
-	if containsName(info.Access.ReadOnly, c.id.initiator) {
+	if containsName(info.Access.ReadOnly, c.id.initiator) || c.place != nil && c.place.ReadOnly() {
 		c.nexus.ReadOnly()
 	}
 	return nil

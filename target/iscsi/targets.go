@@ -2,6 +2,7 @@ package iscsi
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -51,11 +52,12 @@ type TargetInfo struct {
 
 // Access says who may log in. The zero Access lets everybody in.
 type Access struct {
-	Initiators []string     // iSCSI names that may log in; empty: all
-	Users      []Credential // CHAP users, one of which an initiator must be; empty: no authentication
-	Mutual     *Credential  // what the target answers to an initiator that asks who it is
-	Exclusive  bool         // refuse a second initiator name while one is logged in
-	ReadOnly   []string     // iSCSI names for which the volume is write-protected
+	Initiators []string       // iSCSI names that may log in; empty: all
+	Hosts      []netip.Prefix // addresses from which they may; empty: all
+	Users      []Credential   // CHAP users, one of which an initiator must be; empty: no authentication
+	Mutual     *Credential    // what the target answers to an initiator that asks who it is
+	Exclusive  bool           // refuse a second initiator name while one is logged in
+	ReadOnly   []string       // iSCSI names for which the volume is write-protected
 }
 
 // Credential is a CHAP name and secret.

@@ -117,14 +117,14 @@ func (c *conn) appendTargets(out []byte, value string) []byte {
 		one(c.info.IQN)
 	case value == "All" && c.nexus == nil:
 		for _, t := range c.srv.targets.List() {
-			if t.Access.allows(c.id.initiator) {
+			if t.Access.admits(c.id.initiator, c.nc.RemoteAddr()) {
 				one(t.IQN)
 			}
 		}
 	case value == "All" || value == "":
 		return wire.AppendText(out, wire.Pair{Key: "SendTargets", Value: "Reject"})
 	default:
-		if _, info, err := c.srv.targets.Target(value); err == nil && info.Access.allows(c.id.initiator) {
+		if _, info, err := c.srv.targets.Target(value); err == nil && info.Access.admits(c.id.initiator, c.nc.RemoteAddr()) {
 			one(info.IQN)
 		}
 	}

@@ -330,7 +330,7 @@ func TestSessions(t *testing.T) {
 		t.Fatalf("%d sessions", len(list))
 	}
 	got := list[0]
-	if got.Export != "v" || got.Remote != c.conn.LocalAddr().String() || got.TLS || got.Requests != 3 ||
+	if got.Export != "v" || got.Peer.String() != c.conn.LocalAddr().String() || got.TLS || got.Requests != 3 ||
 		got.BytesRead != 300 || got.BytesWritten != 1000 || got.Since.IsZero() {
 		t.Errorf("session is %+v", got)
 	}

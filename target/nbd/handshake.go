@@ -37,6 +37,7 @@ type handshake struct {
 	fixed    bool // the client speaks fixed newstyle
 	noZeroes bool
 	tls      bool
+	leash    leash
 
 	// State that STARTTLS forgets.
 	style       style
@@ -140,13 +141,13 @@ func (h *handshake) handle(ctx context.Context, o option, data []byte) (*terms, 
 	}
 	switch o {
 	case optExportName:
-		return h.exportName(data)
+		return h.exportName(ctx, data)
 	case optList:
 		return nil, h.list(data)
 	case optStartTLS:
 		return nil, h.startTLS(ctx, data)
 	case optInfo, optGo:
-		return h.info(o, data)
+		return h.info(ctx, o, data)
 	case optStructuredReply:
 		return nil, h.structuredReply(data)
 	case optListMetaContext, optSetMetaContext:

@@ -62,7 +62,7 @@ func (h *handshake) metaContext(o option, data []byte) error {
 	}
 	t, err := h.open(q.name)
 	if err != nil {
-		return h.refuse(o, repErrUnknown, err.Error())
+		return h.refuseExport(o, q.name, err)
 	}
 	defer release(t.dev)
 	if o == optListMetaContext {

@@ -1,6 +1,7 @@
 package nbd
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -38,8 +39,9 @@ func (m TLSMode) String() string {
 
 // Peer is a client that asks for an export.
 type Peer struct {
-	Addr net.Addr
-	TLS  *tls.ConnectionState // nil without TLS
+	Addr    net.Addr
+	TLS     *tls.ConnectionState // nil without TLS
+	Process int                  // that has opened the Unix socket; 0 elsewhere
 }
 
 // Access is what a client may do with an export.
@@ -55,7 +57,12 @@ type Options struct {
 	TLSMode TLSMode
 
 	// Authorize, if set, is asked before a client may list, inspect or attach an export. An error refuses it.
+	// The client learns why if the error is a Refusal.
 	Authorize func(Peer, ExportInfo) (Access, error)
+
+	// Attach, if set, is asked before a client enters the transmission phase, once for each connection, and may take
+	// its time within HandshakeTimeout. An error refuses the client, as with Authorize.
+	Attach func(context.Context, Attempt) (Attachment, error)
 
 	HandshakeTimeout time.Duration // for the whole handshake, TLS included; default 30 s
 	StallTimeout     time.Duration // for the rest of a request, and for replies to be taken; default 60 s

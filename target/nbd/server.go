@@ -40,19 +40,21 @@ type Server struct {
 // session is a connection in the transmission phase, as the server knows it.
 type session struct {
 	*conn
-	remote string
-	since  time.Time
+	since time.Time
 }
 
 // SessionInfo describes a client in the transmission phase.
 type SessionInfo struct {
-	Remote       string // address
+	Peer         Peer
 	Export       string
 	Since        time.Time
 	TLS          bool
-	BytesRead    uint64 // by the client
-	BytesWritten uint64 // by the client, payload of WRITE only
+	ReadOnly     bool
+	Attachment   Attachment // as Options.Attach gave it
+	BytesRead    uint64     // by the client
+	BytesWritten uint64     // by the client, payload of WRITE only
 	Requests     uint64
+	InFlight     int // commands with the device, writes that arrived together counted as one
 }
 
 // NewServer returns a server of e. Close it even if Serve is never called.
@@ -150,7 +152,8 @@ func (s *Server) Sessions() []SessionInfo {
 	list := make([]SessionInfo, 0, len(s.mu.sessions))
 	for c := range s.mu.sessions {
 		list = append(list, SessionInfo{
-			Remote: c.remote, Export: c.export.Name, Since: c.since, TLS: c.tls,
+			Peer: c.peer, Export: c.export.Name, Since: c.since, TLS: c.tls, ReadOnly: c.readOnly,
+			Attachment: c.attachment, InFlight: c.inFlight(),
 			BytesRead: c.stats.read.Load(), BytesWritten: c.stats.written.Load(), Requests: c.stats.requests.Load(),
 		})
 	}
@@ -207,14 +210,14 @@ func (s *Server) handle(conn net.Conn) {
 		_ = h.conn.Close()
 		return
 	}
-	defer release(t.dev)
 	early, _ := h.r.Peek(h.r.Buffered())
-	s.transmit(h.conn, t, early, log)
+	s.transmit(h, t, early, log)
 }
 
-// transmit runs the transmission phase and closes the connection.
-func (s *Server) transmit(conn net.Conn, t *terms, early []byte, log *slog.Logger) {
-	remote := conn.RemoteAddr().String()
+// transmit runs the transmission phase, closes the connection and ends t.
+func (s *Server) transmit(h *handshake, t *terms, early []byte, log *slog.Logger) {
+	defer t.end()
+	conn := h.conn
 	tr, err := newTransport(conn, s.opt.StallTimeout)
 	if err != nil {
 		log.Warn("connection can not be served", "error", err)
@@ -222,14 +225,16 @@ func (s *Server) transmit(conn net.Conn, t *terms, early []byte, log *slog.Logge
 		return
 	}
 	log = log.With("export", t.export.Name)
-	c := &session{conn: newConn(s, t, tr, log), remote: remote, since: time.Now()}
+	c := &session{conn: newConn(s, t, tr, log), since: time.Now()}
 	if err := s.addSession(c); err != nil {
 		log.Warn("connection refused", "error", err)
 		_ = tr.Close()
 		return
 	}
+	h.leash.hold(c.fail)
 	log.Info("client connected", "tls", t.tls, "readonly", t.readOnly)
 	err = c.serve(early)
+	h.leash.hold(nil)
 	s.removeSession(c)
 	_ = tr.Close()
 	if err != nil {
@@ -297,4 +302,13 @@ func (s *Server) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.mu.closed
+}
+
+// inFlight returns how many commands are with the device, those that a lane has together counted as one.
+func (c *conn) inFlight() int {
+	n := int(c.unfinished.Load())
+	if c.busy.Load() != 0 {
+		n++
+	}
+	return n
 }

@@ -1,9 +1,8 @@
 package nbd
 
 import (
-	"crypto/tls"
+	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/weirstor/weir/target"
@@ -20,6 +19,9 @@ type terms struct {
 	aligned  bool // the client asked for the block sizes with GO, so it must keep to them
 	tls      bool
 	contexts []metaContext // by ID, which is the index + 1
+
+	peer       Peer
+	attachment Attachment // nil without Options.Attach
 }
 
 // open looks name up. The caller releases t.dev.
@@ -40,7 +42,7 @@ func (h *handshake) open(name string) (*terms, error) {
 	}
 	return &terms{
 		export: info, dev: dev, size: uint64(size), block: uint32(block), readOnly: access.ReadOnly || dev.ReadOnly(),
-		style: h.style, tls: h.tls,
+		style: h.style, tls: h.tls, peer: peerOf(h.conn),
 	}, nil
 }
 
@@ -49,12 +51,7 @@ func (h *handshake) authorize(e ExportInfo) (Access, error) {
 	if h.opt.Authorize == nil {
 		return Access{}, nil
 	}
-	p := Peer{Addr: h.conn.RemoteAddr()}
-	if c, ok := h.conn.(*tls.Conn); ok {
-		state := c.ConnectionState()
-		p.TLS = &state
-	}
-	return h.opt.Authorize(p, e)
+	return h.opt.Authorize(peerOf(h.conn), e)
 }
 
 // flags are the transmission flags. CAN_MULTI_CONN is true because every connection to an export calls the same
@@ -76,7 +73,7 @@ func (t *terms) flags() uint16 {
 }
 
 // exportName begins transmission without a way to report errors; proto.md, "NBD_OPT_EXPORT_NAME (1)".
-func (h *handshake) exportName(data []byte) (*terms, error) {
+func (h *handshake) exportName(ctx context.Context, data []byte) (*terms, error) {
 	if h.style == extended {
 		return nil, fmt.Errorf("%w: EXPORT_NAME after EXTENDED_HEADERS", errProtocol)
 	}
@@ -85,6 +82,10 @@ func (h *handshake) exportName(data []byte) (*terms, error) {
 	}
 	t, err := h.open(string(data))
 	if err != nil {
+		return nil, err
+	}
+	if err := h.attach(ctx, t); err != nil {
+		release(t.dev)
 		return nil, err
 	}
 	h.adopt(t, string(data))
@@ -97,7 +98,7 @@ func (h *handshake) exportName(data []byte) (*terms, error) {
 		err = h.w.Flush()
 	}
 	if err != nil {
-		release(t.dev)
+		t.end()
 		return nil, err
 	}
 	return t, nil
@@ -114,22 +115,24 @@ func (h *handshake) adopt(t *terms, name string) {
 }
 
 // info answers INFO and GO; proto.md, "NBD_OPT_INFO (6) and NBD_OPT_GO (7)".
-func (h *handshake) info(o option, data []byte) (*terms, error) {
+func (h *handshake) info(ctx context.Context, o option, data []byte) (*terms, error) {
 	q, err := parseInfo(data)
 	if err != nil {
 		return nil, h.refuse(o, repErrInvalid, err.Error())
 	}
 	t, err := h.open(q.name)
-	if errors.Is(err, ErrUnknownExport) {
-		return nil, h.refuse(o, repErrUnknown, err.Error())
-	}
 	if err != nil {
-		h.log.Warn("export can not be opened", "export", q.name, "error", err)
-		return nil, h.refuse(o, repErrPolicy, "the export can not be opened now")
+		return nil, h.refuseExport(o, q.name, err)
 	}
 	if o == optGo && h.full != nil && h.full() {
 		release(t.dev)
 		return nil, h.refuse(o, repErrPolicy, "there are too many connections")
+	}
+	if o == optGo {
+		if err := h.attach(ctx, t); err != nil {
+			release(t.dev)
+			return nil, h.refuseExport(o, q.name, err)
+		}
 	}
 	h.adopt(t, q.name)
 	t.aligned = q.wantsInfo(infoBlockSize)
@@ -139,7 +142,7 @@ func (h *handshake) info(o option, data []byte) (*terms, error) {
 			return t, nil
 		}
 	}
-	release(t.dev)
+	t.end()
 	return nil, err
 }
 

@@ -32,6 +32,9 @@ func (n *Nexus) Unit() *Unit { return n.unit }
 // ReadOnly makes the unit write-protected for this nexus. It is called before the first command.
 func (n *Nexus) ReadOnly() { n.reader = true }
 
+// WriteProtected reports whether the unit is write-protected for this nexus, or for all.
+func (n *Nexus) WriteProtected() bool { return n.reader || n.unit.dev.ReadOnly() }
+
 // Detach ends the nexus: what it reserved with RESERVE(6) or prevented is released (SPC-2, section 5.5.1; SAM-5,
 // section 6.3.4). Persistent reservations stay.
 func (n *Nexus) Detach() {
