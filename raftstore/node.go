@@ -233,6 +233,9 @@ func (n *Node) close() []error {
 	if n.removal != nil {
 		n.removal.close()
 	}
+	if n.packs != nil {
+		errs = append(errs, n.packs.Close())
+	}
 	if n.wal != nil {
 		errs = append(errs, n.wal.Close())
 	}

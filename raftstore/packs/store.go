@@ -3,7 +3,6 @@ package packs
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -19,6 +18,7 @@ var (
 	ErrNotFound = errors.New("pack is not in the store")
 	ErrDamaged  = errors.New("stored pack is damaged")
 	ErrFull     = errors.New("pack store is full")
+	ErrClosed   = errors.New("pack store is closed")
 )
 
 // Options configure a Store. The zero value is usable.
@@ -27,23 +27,28 @@ type Options struct {
 	BytesMax     int64        // total size of all packs; 0: no limit
 	ReserveBytes int64        // space of the file system that Put leaves free
 	Logger       *slog.Logger // default: discard
+
+	segmentBytes int64 // of the landing log; tests make it small
 }
 
 // Store is a directory of packs. Safe for concurrent use. Only one Store may be open on a directory.
 type Store struct {
-	dir string
-	opt Options
+	dir     string
+	opt     Options
+	landing *landing
 
-	mu     sync.Mutex
-	have   map[pack.ID]entry
-	bytes  int64
-	writes uint64                    // names temporary files
-	busy   map[pack.ID]chan struct{} // packs being written or deleted; closed when done
+	mu         sync.Mutex
+	have       map[pack.ID]entry
+	bytes      int64
+	writes     uint64                    // names temporary files
+	busy       map[pack.ID]chan struct{} // packs being written or deleted; closed when done
+	condensing bool                      // somebody moves packs within the landing log
 }
 
 type entry struct {
 	size    uint32
-	damaged bool // found wrong when read; the next Put replaces it
+	place   place // in the landing log; zero: the pack has a file of its own
+	damaged bool  // found wrong when read; the next Put replaces it
 }
 
 // Open opens the store in dir, which it creates durably if absent. What a crash left half-written is removed.
@@ -55,16 +60,30 @@ func Open(dir string, opt Options) (*Store, error) {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{dir: dir, opt: opt, have: map[pack.ID]entry{}, busy: map[pack.ID]chan struct{}{}}
-	if err := durable.MkdirAll(opt.FS, s.path("tmp")); err != nil {
-		return nil, fmt.Errorf("pack store: %w", err)
+	s.landing = newLanding(opt.FS, s.path("landing"), opt.Logger)
+	if opt.segmentBytes > 0 {
+		s.landing.segmentBytes = opt.segmentBytes
+	}
+	for _, dir := range []string{s.path("tmp"), s.landing.dir} {
+		if err := durable.MkdirAll(opt.FS, dir); err != nil {
+			return nil, fmt.Errorf("pack store: %w", err)
+		}
 	}
 	if err := s.cleanTemp(); err != nil {
 		return nil, fmt.Errorf("pack store: %w", err)
 	}
 	if err := s.load(); err != nil {
-		return nil, fmt.Errorf("pack store: %w", err)
+		return nil, errors.Join(fmt.Errorf("pack store: %w", err), s.landing.close())
 	}
 	return s, nil
+}
+
+// Close closes the files. Nothing may be under way. What Put has returned for is on stable storage without it.
+func (s *Store) Close() error {
+	if err := s.landing.close(); err != nil {
+		return fmt.Errorf("close pack store: %w", err)
+	}
+	return nil
 }
 
 func (s *Store) path(elem ...string) string {
@@ -88,45 +107,6 @@ func (s *Store) cleanTemp() error {
 			return err
 		}
 	}
-	return nil
-}
-
-func (s *Store) load() error {
-	folders, err := s.opt.FS.List(s.dir)
-	if err != nil {
-		return err
-	}
-	for _, folder := range folders {
-		if _, err := strconv.ParseUint(folder, 16, 8); err != nil || len(folder) != 2 {
-			continue
-		}
-		names, err := s.opt.FS.List(s.path(folder))
-		if err != nil {
-			return err
-		}
-		for _, name := range names {
-			if err := s.loadFile(folder, name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (s *Store) loadFile(folder, name string) error {
-	id, err := pack.ParseID(name)
-	if err != nil {
-		s.opt.Logger.Warn("pack store: file is not a pack, left alone", "file", s.path(folder, name))
-		return nil
-	}
-	info, err := s.opt.FS.Stat(s.path(folder, name))
-	if err != nil {
-		return err
-	}
-	e := entry{size: uint32(min(info.Size(), pack.MaxBytes+1))}
-	e.damaged = info.Size() > pack.MaxBytes || info.Size() < pack.HeaderBytes
-	s.have[id] = e
-	s.bytes += int64(e.size)
 	return nil
 }
 
@@ -193,18 +173,37 @@ func (s *Store) Put(id pack.ID, b []byte) error {
 	if err := s.room(int64(len(b))); err != nil {
 		return fmt.Errorf("put pack %s: %w", id, err)
 	}
-	if err := s.write(id, b); err != nil {
+	e, err := s.write(id, b)
+	if err != nil {
 		s.forget(id)
 		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 			err = fmt.Errorf("%w: %w", ErrFull, err)
 		}
 		return fmt.Errorf("put pack %s: %w", id, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.bytes += int64(len(b)) - int64(s.have[id].size)
-	s.have[id] = entry{size: uint32(len(b))}
+	s.enter(id, e)
 	return nil
+}
+
+// enter makes e what is known of the pack, and frees what was there before it.
+func (s *Store) enter(id pack.ID, e entry) {
+	s.mu.Lock()
+	old, had := s.have[id]
+	s.have[id] = e
+	s.bytes += int64(e.size) - int64(old.size)
+	s.mu.Unlock()
+	switch {
+	case old.place.no != 0:
+		s.landing.free(old.place, old.size)
+	case had && e.place.no != 0:
+		s.removeFile(id)
+	}
+}
+
+func (s *Store) removeFile(id pack.ID) {
+	if err := durable.Remove(s.opt.FS, s.file(id)); err != nil {
+		s.opt.Logger.Warn("pack store: remove a file that is not needed", "pack", id, "err", err)
+	}
 }
 
 func (s *Store) room(n int64) error {
@@ -224,38 +223,60 @@ func (s *Store) room(n int64) error {
 	return nil
 }
 
-func (s *Store) write(id pack.ID, b []byte) error {
+// write stores a small pack in the landing log and a large one in a file of its own.
+func (s *Store) write(id pack.ID, b []byte) (entry, error) {
+	e := entry{size: uint32(len(b))}
+	var err error
+	if len(b) <= landedBytesMax {
+		e.place, err = s.landing.append(id, b)
+		return e, err
+	}
 	if err := durable.MkdirAll(s.opt.FS, s.folder(id)); err != nil {
-		return err
+		return e, err
 	}
 	s.mu.Lock()
 	s.writes++
 	temp := s.path("tmp", strconv.FormatUint(s.writes, 10))
 	s.mu.Unlock()
-	return durable.WriteFile(s.opt.FS, s.file(id), temp, b)
+	return e, durable.WriteFile(s.opt.FS, s.file(id), temp, b)
 }
 
 // forget takes a pack whose write failed out of the store: it is not known to be durable.
 func (s *Store) forget(id pack.ID) {
-	if err := s.opt.FS.Remove(s.file(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.opt.Logger.Warn("pack store: remove what could not be made durable", "pack", id, "err", err)
-	}
+	s.removeFile(id)
 	s.drop(id)
 }
 
 func (s *Store) drop(id pack.ID) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.bytes -= int64(s.have[id].size)
+	e := s.have[id]
+	s.bytes -= int64(e.size)
 	delete(s.have, id)
+	s.mu.Unlock()
+	if e.place.no != 0 {
+		s.landing.free(e.place, e.size)
+	}
 }
 
 // Delete removes the pack. A pack that is not there is not an error. Not durable on return: after power loss the pack
 // may be back, whole.
 func (s *Store) Delete(id pack.ID) error {
-	defer s.take(id)()
-	if err := s.opt.FS.Remove(s.file(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.remove(id); err != nil {
 		return fmt.Errorf("delete pack %s: %w", id, err)
+	}
+	s.condense()
+	return nil
+}
+
+func (s *Store) remove(id pack.ID) error {
+	defer s.take(id)()
+	s.mu.Lock()
+	e := s.have[id]
+	s.mu.Unlock()
+	if e.place.no != 0 {
+		s.landing.deleted(id)
+	} else if err := durable.Remove(s.opt.FS, s.file(id)); err != nil {
+		return err
 	}
 	s.drop(id)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"testing"
 
@@ -111,10 +112,14 @@ func TestFull(t *testing.T) {
 
 // TestFailedWrite lets each operation of a Put fail in turn: the pack is denied, and the next Put stores it.
 func TestFailedWrite(t *testing.T) {
+	t.Run("landed", func(t *testing.T) { testFailedWrite(t, makePack(t, "small")) })
+	t.Run("file", func(t *testing.T) { testFailedWrite(t, large(t)) })
+}
+
+func testFailedWrite(t *testing.T, p pack.Pack) {
 	for k := int32(0); ; k++ {
 		inj := errorfs.OnIndex(-1)
 		s := open(t, errorfs.Wrap(vfs.NewMem(), inj), Options{})
-		p := makePack(t, fmt.Sprint(k))
 		inj.Store(k)
 		err := s.Put(p.ID, p.Bytes)
 		fired := inj.Load() < 0
@@ -134,6 +139,11 @@ func TestFailedWrite(t *testing.T) {
 	}
 }
 
+// large returns a pack that gets a file of its own.
+func large(tb testing.TB) pack.Pack {
+	return makePack(tb, strings.Repeat("large ", landedBytesMax/6), "more")
+}
+
 func TestDamage(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -144,34 +154,64 @@ func TestDamage(t *testing.T) {
 		{"cut off", func(b []byte) []byte { return b[:len(b)-2] }},
 		{"empty", func([]byte) []byte { return nil }},
 	} {
-		fs := vfs.NewMem()
-		s := open(t, fs, Options{})
-		p := makePack(t, "payload", "more")
-		if err := s.Put(p.ID, p.Bytes); err != nil {
+		for _, p := range []pack.Pack{makePack(t, "payload", "more"), large(t)} {
+			fs := vfs.NewMem()
+			s := open(t, fs, Options{})
+			if err := s.Put(p.ID, p.Bytes); err != nil {
+				t.Fatal(err)
+			}
+			spoil(t, s, p.ID, c.change)
+			if _, err := s.Get(p.ID); !errors.Is(err, ErrDamaged) {
+				t.Errorf("%s: get: %v", c.name, err)
+			}
+			if s.Has(p.ID) {
+				t.Errorf("%s: the pack is not denied", c.name)
+			}
+			if err := s.Put(p.ID, p.Bytes); err != nil {
+				t.Errorf("%s: replace: %v", c.name, err)
+			}
+			for range 2 {
+				if b, err := s.Get(p.ID); err != nil || !bytes.Equal(b, p.Bytes) {
+					t.Errorf("%s: after replacing: %v", c.name, err)
+				}
+				if n, size := s.Usage(); n != 1 || size != int64(p.Size) {
+					t.Errorf("%s: after replacing: usage %d, %d", c.name, n, size)
+				}
+				s = open(t, fs, Options{})
+			}
+		}
+	}
+}
+
+// spoil changes the bytes of a stored pack. In the landing log, what is cut off becomes zero.
+func spoil(t *testing.T, s *Store, id pack.ID, change func([]byte) []byte) {
+	t.Helper()
+	o, err := s.open(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.release()
+	was := make([]byte, o.size)
+	if _, err := o.ReadAt(was, 0); err != nil {
+		t.Fatal(err)
+	}
+	b := change(bytes.Clone(was))
+	if o.place.no == 0 {
+		if err := durable.WriteFile(s.opt.FS, s.file(id), "temp", b); err != nil {
 			t.Fatal(err)
 		}
-		if err := durable.WriteFile(fs, s.file(p.ID), "temp", c.change(bytes.Clone(p.Bytes))); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Get(p.ID); !errors.Is(err, ErrDamaged) {
-			t.Errorf("%s: get: %v", c.name, err)
-		}
-		if s.Has(p.ID) {
-			t.Errorf("%s: the pack is not denied", c.name)
-		}
-		if err := s.Put(p.ID, p.Bytes); err != nil {
-			t.Errorf("%s: replace: %v", c.name, err)
-		}
-		if b, err := s.Get(p.ID); err != nil || !bytes.Equal(b, p.Bytes) {
-			t.Errorf("%s: after replacing: %v", c.name, err)
-		}
+		return
+	}
+	b = append(b, make([]byte, len(was)-len(b))...)
+	if _, err := s.landing.segments[o.place.no].f.WriteAt(b, int64(o.place.at)+recordHeadBytes); err != nil {
+		t.Fatal(err)
 	}
 }
 
 func TestLostFile(t *testing.T) {
 	fs := vfs.NewMem()
 	s := open(t, fs, Options{})
-	p := makePack(t, "payload")
+	p := large(t)
 	if err := s.Put(p.ID, p.Bytes); err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +270,7 @@ func TestCrash(t *testing.T) {
 	rec.Start()
 	s := open(t, rec, Options{})
 	for i := range 6 {
-		p := makePack(t, fmt.Sprint("pack ", i))
+		p := makePack(t, fmt.Sprint("pack ", i), strings.Repeat("x", i%2*landedBytesMax))
 		if err := s.Put(p.ID, p.Bytes); err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +278,13 @@ func TestCrash(t *testing.T) {
 		acked[p.ID] = true
 		mu.Unlock()
 	}
-	for _, c := range rec.Stop() {
+	checkCrashes(t, rec.Stop())
+}
+
+// checkCrashes opens what each crash left. Seen is the set of packs that must be there.
+func checkCrashes(t *testing.T, crashes []durabletest.Crash) {
+	t.Helper()
+	for _, c := range crashes {
 		s := open(t, c.FS, Options{})
 		for id := range c.Seen.(map[pack.ID]bool) {
 			if _, err := s.Get(id); err != nil {
@@ -252,6 +298,9 @@ func TestCrash(t *testing.T) {
 		}
 		if names, err := c.FS.List("packs/tmp"); err != nil || len(names) > 0 {
 			t.Fatalf("operation %d: left over %v, %v", c.Op, names, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

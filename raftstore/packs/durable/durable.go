@@ -58,16 +58,16 @@ func MkdirAll(fsys vfs.FS, dir string) error {
 // of name is synced. b is not changed or kept.
 func WriteFile(fsys vfs.FS, name, temp string, b []byte) error {
 	if err := writeTemp(fsys, temp, b); err != nil {
-		return errors.Join(err, remove(fsys, temp))
+		return errors.Join(err, Remove(fsys, temp))
 	}
 	if err := fsys.Rename(temp, name); err != nil {
-		return errors.Join(fmt.Errorf("rename %s to %s: %w", temp, name, err), remove(fsys, temp))
+		return errors.Join(fmt.Errorf("rename %s to %s: %w", temp, name, err), Remove(fsys, temp))
 	}
 	return SyncDir(fsys, fsys.PathDir(name))
 }
 
 func writeTemp(fsys vfs.FS, temp string, b []byte) error {
-	if err := remove(fsys, temp); err != nil {
+	if err := Remove(fsys, temp); err != nil {
 		return err
 	}
 	f, err := fsys.OpenReadWrite(temp, Category)
@@ -83,7 +83,8 @@ func writeTemp(fsys vfs.FS, temp string, b []byte) error {
 	return nil
 }
 
-func remove(fsys vfs.FS, name string) error {
+// Remove removes the file name; one that is not there is not an error. Not durable on return.
+func Remove(fsys vfs.FS, name string) error {
 	if err := fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
