@@ -49,14 +49,14 @@ func BenchmarkIngest(b *testing.B) {
 
 // BenchmarkSmallEpochs takes in points of one 4 KiB write each, of many groups at once.
 func BenchmarkSmallEpochs(b *testing.B) {
-	for _, groups := range []int{1, 8, 64} {
+	for _, groups := range []int{1, 8, 64, 512} {
 		b.Run(fmt.Sprintf("groups=%d", groups), func(b *testing.B) {
 			sources := make([]*source, groups)
 			for i := range sources {
 				sources[i] = newSource(b, uint64(i))
 				sources[i].addVolume(1 << 20)
 			}
-			n := newNode(b, nil, sources[0], func(o *Options) { o.Workers = min(groups, 8) })
+			n := newNode(b, nil, sources[0], nil)
 			for i := range b.N {
 				s := sources[i%groups]
 				s.volumes[0].write(int64(s.rng.IntN(256))*4096, s.random(4096))

@@ -22,7 +22,7 @@ const (
 
 // copyPoint takes in a point by comparing it, at a peer, with the newest point of this node: only blocks whose leaves
 // differ are read. The points in between are never held here.
-func (s *Set) copyPoint(ctx context.Context, e Entry, p ident.Point, newest *held) (*held, error) {
+func (s *Set) copyPoint(ctx context.Context, t *turn, e Entry, p ident.Point, newest *held) (*held, error) {
 	l, err := s.newLanding(e, p, newest, newest)
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func (s *Set) copyPoint(ctx context.Context, e Entry, p ident.Point, newest *hel
 	if err != nil {
 		return nil, errors.Join(err, l.abort())
 	}
-	return l.commit()
+	return l.commit(t)
 }
 
 func (l *landing) copyVolume(ctx context.Context, v *landVolume) error {

@@ -119,8 +119,9 @@ func (g *group) stopTimerLocked() {
 	}
 }
 
-// step does one piece of work and reports whether there is more. One worker at a time is in it.
-func (g *group) step() (more bool) {
+// step does one piece of work, for which it has the turn t, and reports whether there is more. One worker at a time is
+// in it.
+func (g *group) step(t *turn) (more bool) {
 	if g.s.ctx.Err() != nil {
 		return false
 	}
@@ -134,7 +135,7 @@ func (g *group) step() (more bool) {
 	}
 	e, base := g.queue[0], g.newest
 	g.mu.Unlock()
-	p, err := g.s.ingest(g.s.ctx, e, base)
+	p, err := g.s.ingest(g.s.ctx, t, e, base)
 	if err == nil {
 		return g.ingested(e, p)
 	}

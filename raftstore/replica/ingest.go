@@ -18,8 +18,9 @@ import (
 // errGone says that a point can not be decoded because what it builds on, or its wire packs, can not be had any more.
 var errGone = errors.New("can not be decoded here any more")
 
-// ingest takes in one point on top of newest, the group's newest point. It returns nil, nil when the point is there.
-func (s *Set) ingest(ctx context.Context, e Entry, newest *held) (*held, error) {
+// ingest takes in one point on top of newest, the group's newest point. It returns nil, nil when the point is there. The
+// turn t ends when the point is written and waits to be on stable storage.
+func (s *Set) ingest(ctx context.Context, t *turn, e Entry, newest *held) (*held, error) {
 	if newest != nil && e.Number <= newest.Number {
 		return nil, nil
 	}
@@ -27,7 +28,7 @@ func (s *Set) ingest(ctx context.Context, e Entry, newest *held) (*held, error) 
 	base, err := s.baseOf(e.Commit, newest)
 	if err == nil {
 		var h *held
-		if h, err = s.decode(ctx, e, p, base, newest); err == nil {
+		if h, err = s.decode(ctx, t, e, p, base, newest); err == nil {
 			return h, nil
 		}
 	}
@@ -35,7 +36,7 @@ func (s *Set) ingest(ctx context.Context, e Entry, newest *held) (*held, error) 
 		return nil, err
 	}
 	s.opt.Logger.Info("replica: copying a point from a peer", "point", p, "because", err)
-	h, copyErr := s.copyPoint(ctx, e, p, newest)
+	h, copyErr := s.copyPoint(ctx, t, e, p, newest)
 	if copyErr != nil {
 		return nil, errors.Join(err, copyErr)
 	}
@@ -67,7 +68,7 @@ func (s *Set) baseOf(c *replicate.Commit, newest *held) (*held, error) {
 }
 
 // decode takes in a point from its wire packs.
-func (s *Set) decode(ctx context.Context, e Entry, p ident.Point, base, newest *held) (*held, error) {
+func (s *Set) decode(ctx context.Context, t *turn, e Entry, p ident.Point, base, newest *held) (*held, error) {
 	l, err := s.newLanding(e, p, base, newest)
 	if err != nil {
 		return nil, err
@@ -88,7 +89,7 @@ func (s *Set) decode(ctx context.Context, e Entry, p ident.Point, base, newest *
 	if err != nil {
 		return nil, errors.Join(err, l.abort())
 	}
-	return l.commit()
+	return l.commit(t)
 }
 
 // wirePack returns a wire pack from the node's store or, after fetching and keeping it, from elsewhere.

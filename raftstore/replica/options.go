@@ -26,7 +26,7 @@ type Options struct {
 	OpenBacking     disk.OpenBackingFunc // default disk.OpenBacking
 	FS              vfs.FS               // default: the operating system's
 	Logger          *slog.Logger         // default: discard
-	Workers         int                  // points taken in at once, over all groups; default GOMAXPROCS
+	Workers         int                  // points decoded at once, over all groups; default GOMAXPROCS
 	Nice            int                  // above 0: workers run on threads of their own with this niceness
 	LandingBytes    int64                // changed blocks of one point kept in memory; default 32 MiB
 	FrameCacheBytes int64                // default 32 MiB

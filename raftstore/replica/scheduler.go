@@ -82,7 +82,8 @@ func (q *scheduler) close() {
 
 func (s *Set) startWorkers() {
 	s.queue.init()
-	for range s.opt.Workers {
+	s.turns = make(chan struct{}, s.opt.Workers)
+	for range s.opt.Workers * waitersPerWorker {
 		s.wg.Go(s.work)
 	}
 	s.mu.Lock()
@@ -101,6 +102,30 @@ func (s *Set) work() {
 		}
 	}
 	for g := s.queue.next(); g != nil; g = s.queue.next() {
-		s.queue.done(g, g.step())
+		t := s.takeTurn()
+		more := g.step(t)
+		t.leave()
+		s.queue.done(g, more)
+	}
+}
+
+// waitersPerWorker is how many groups, for each that is worked on, may wait until what was written for them is on
+// stable storage. Those that wait together share their fdatasyncs.
+const waitersPerWorker = 16
+
+// turn is the right to work on a group. Not safe for concurrent use.
+type turn struct{ turns chan struct{} }
+
+// takeTurn waits until fewer than Options.Workers work.
+func (s *Set) takeTurn() *turn {
+	s.turns <- struct{}{}
+	return &turn{s.turns}
+}
+
+// leave lets another one work, once.
+func (t *turn) leave() {
+	if t.turns != nil {
+		<-t.turns
+		t.turns = nil
 	}
 }

@@ -20,6 +20,7 @@ type Set struct {
 	index  *index.DB
 	store  *storepack.Store
 	queue  scheduler
+	turns  chan struct{} // holds one for each group that is worked on
 	wg     sync.WaitGroup
 
 	mu     sync.Mutex

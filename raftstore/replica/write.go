@@ -186,8 +186,8 @@ func (l *landing) verify() error {
 	return errors.Join(errs...)
 }
 
-// commit makes the point durable and offers it.
-func (l *landing) commit() (*held, error) {
+// commit makes the point durable and offers it. It ends the turn t before it waits.
+func (l *landing) commit(t *turn) (*held, error) {
 	p := &index.Point{Point: l.point, Number: l.e.Number, Commit: l.e.Commit.Encode()}
 	if l.base != nil {
 		p.Base = l.base.Number
@@ -200,6 +200,7 @@ func (l *landing) commit() (*held, error) {
 	_, batch, err := l.s.store.Append(&l.builder)
 	if err == nil {
 		l.batches = append(l.batches, batch)
+		t.leave()
 		err = storepack.SyncAll(l.batches)
 	}
 	if err != nil {
