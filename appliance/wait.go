@@ -15,6 +15,7 @@ import (
 
 const (
 	commitPoll = 5 * time.Millisecond // between two looks at the ledger
+	tellEvery  = time.Second / 4      // between two reports of the same progress
 	diskTurn   = time.Second          // of waiting for disks, between two looks at their state
 	diskGrace  = 15 * time.Second     // that a disk may be out of reach before waiting for it is given up
 )
@@ -56,6 +57,8 @@ func (g *gateway) committed(ctx context.Context, end ident.Seq, report func(api.
 	tick := time.NewTicker(commitPoll)
 	defer tick.Stop()
 	start := g.group.Pending().Epochs
+	var told time.Time
+	last := -1
 	for {
 		if p := g.group.Ledger().Committed; p.End >= end {
 			return p, nil
@@ -65,7 +68,10 @@ func (g *gateway) committed(ctx context.Context, end ident.Seq, report func(api.
 		}
 		pending := g.group.Pending()
 		start = max(start, pending.Epochs)
-		report(api.Progress{What: "committing", Done: int64(start - pending.Epochs), Total: int64(start), Unit: "points"})
+		if pending.Epochs != last || time.Since(told) >= tellEvery {
+			last, told = pending.Epochs, time.Now()
+			report(api.Progress{What: "committing", Done: int64(start - pending.Epochs), Total: int64(start), Unit: "points"})
+		}
 		select {
 		case <-ctx.Done():
 			return ident.Point{}, waitError(ctx, g.shipper.Status().Reason)

@@ -46,6 +46,16 @@ var workloads = []struct {
 		fill(rnd, b)
 		return []Extent{{Len: int64(len(b))}}
 	}},
+	{"one buffer, stamped", func(rnd *rand.Rand, b []byte) []Extent { // what fio writes
+		buffer := b[:128<<10]
+		fill(rnd, buffer)
+		for at := 0; at < len(b); at += 512 {
+			copy(b[at:at+512], buffer[at%len(buffer):])
+			binary.LittleEndian.PutUint64(b[at+rnd.IntN(62)*8:], uint64(at))
+			binary.LittleEndian.PutUint64(b[at+rnd.IntN(62)*8:], rnd.Uint64())
+		}
+		return []Extent{{Len: int64(len(b))}}
+	}},
 	{"zeroes", func(_ *rand.Rand, b []byte) []Extent {
 		clear(b)
 		return []Extent{{Len: int64(len(b)), Zero: true}}
@@ -131,4 +141,16 @@ func BenchmarkSmallEpoch(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(wire), "wire-bytes")
+}
+
+// BenchmarkAnchors searches random bytes for the positions that are looked up.
+func BenchmarkAnchors(b *testing.B) {
+	content := make([]byte, anchorStep)
+	fill(rand.New(rand.NewPCG(1, 2)), content)
+	var x anchors
+	b.SetBytes(anchorStep)
+	b.ReportAllocs()
+	for b.Loop() {
+		x.search(content, 0, minSubBlock)
+	}
 }

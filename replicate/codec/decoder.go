@@ -88,6 +88,7 @@ type decoder struct {
 	after    []byte
 	sources  []sourceRange
 	made     results
+	near     sourceCache
 	inner    innerDecoder
 }
 
@@ -117,6 +118,7 @@ func (d *decoder) start(to Target) {
 	d.pass, d.volume, d.end, d.gapFrom = 0, -1, 0, 0
 	d.frame = frameReader{}
 	d.made.reset()
+	d.near.reset()
 }
 
 // pack decodes all frames of one pack.

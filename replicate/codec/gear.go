@@ -55,7 +55,7 @@ type anchors struct {
 	list   []anchor
 	head   int // first of list that was not looked at
 	hashes [anchorStep]uint64
-	queue  [anchorStep]int32
+	rest   [anchorStep]int32
 	upto   int // the next search begins here
 	done   int // anchors before it were looked at, or need not be
 }
@@ -101,7 +101,11 @@ func (x *anchors) take() {
 	x.head++
 }
 
-// search fills list with the anchors of content, which begins at lo.
+// search fills list with the anchors of content, which begins at lo: the first maximum of each span of hashes.
+//
+// The hashes are cut into blocks of one span. A span that begins at a within a block ends in the next one, so its
+// maximum is that of the block's rest from a on, known from one pass backwards, or that of the next block's beginning,
+// kept while going forward. Either changes seldom, which the processor predicts well.
 func (x *anchors) search(content []byte, lo, sub int) {
 	x.list, x.head = x.list[:0], 0
 	hs := x.hashes[:len(content)-gearBytes+1]
@@ -114,19 +118,43 @@ func (x *anchors) search(content []byte, lo, sub int) {
 		hs[i] = h
 	}
 	span := min(len(hs), sub-gearBytes+1)
-	first, last := 0, 0 // queue[first:last]: the positions that are or may become the maximum, their hashes not rising
-	for i, h := range hs {
-		for last > first && hs[x.queue[last-1]] < h {
-			last--
+	last := -1
+	for from := 0; from+span <= len(hs); from += span {
+		rest := rests(x.rest[:span], hs[from:from+span])
+		if top := from + int(rest[0]); top != last {
+			last = top
+			x.add(lo, top, hs)
 		}
-		x.queue[last] = int32(i)
-		if last++; int(x.queue[first]) <= i-span {
-			first++
-		}
-		if i >= span-1 {
-			x.add(lo, int(x.queue[first]), hs)
+		ends := hs[from+span : min(len(hs), from+2*span-1)] // of the spans that begin behind from
+		rest = rest[1 : 1+len(ends)]
+		best, at := uint64(0), -1 // of the next block so far
+		for i, h := range ends {
+			if h > best {
+				best, at = h, from+span+i
+			}
+			top := from + int(rest[i])
+			if best > hs[top] {
+				top = at
+			}
+			if top != last {
+				last = top
+				x.add(lo, top, hs)
+			}
 		}
 	}
+}
+
+// rests sets rest[i] to the place of the first maximum of hs[i:], for each i, and returns rest, as long as hs.
+func rests(rest []int32, hs []uint64) []int32 {
+	rest = rest[:len(hs)]
+	top, best := int32(len(hs)-1), uint64(0)
+	for i := len(hs) - 1; i >= 0; i-- {
+		if hs[i] >= best {
+			top, best = int32(i), hs[i]
+		}
+		rest[i] = top
+	}
+	return rest
 }
 
 // add notes the anchor at i, unless it is zeroes or goes on with a run of what the one noted last holds.

@@ -134,6 +134,19 @@ func (d *decoder) readOld(v int, p []byte, off int64) error {
 	return nil
 }
 
+// copyOld is readOld for a displaced copy.
+func (d *decoder) copyOld(v int, p []byte, off int64) error {
+	view := d.view(v)
+	if view == nil {
+		clear(p)
+		return nil
+	}
+	if err := d.near.read(view, d.table[v], p, off); err != nil {
+		return fmt.Errorf("old content of volume %s at %d+%d: %w", d.table[v], off, len(p), err)
+	}
+	return nil
+}
+
 // dataChunk decodes the tokens of a data chunk, at most n, over its old content; t is the first one.
 func (d *decoder) dataChunk(c Chunk, t token, n uint64) (used uint64, err error) {
 	lo := blockFloor(c.Off)
@@ -214,7 +227,7 @@ func (d *decoder) apply(t token, out []byte, off, stream int64) error {
 		return corrupt("copy of %d bytes from volume %d at %d", t.copy, p.volume, src)
 	}
 	d.sources = append(d.sources, sourceRange{p.volume, src, int64(t.copy)})
-	return d.readOld(p.volume, out, src)
+	return d.copyOld(p.volume, out, src)
 }
 
 // zeroStep is how much old content is read at a time beneath zeroes, bytes.
