@@ -11,6 +11,7 @@ import (
 	"github.com/weirstor/weir/admin/api"
 	"github.com/weirstor/weir/appliance/config"
 	"github.com/weirstor/weir/intercept"
+	"github.com/weirstor/weir/raftstore/clone"
 	"github.com/weirstor/weir/target"
 	"github.com/weirstor/weir/target/iscsi"
 	"github.com/weirstor/weir/target/nbd"
@@ -120,6 +121,9 @@ func (e exports) List() []nbd.ExportInfo {
 	for _, v := range e.gateway.group.Volumes() {
 		out = append(out, nbd.ExportInfo{Name: v.Name(), Description: "volume of group " + groupName})
 	}
+	for _, d := range e.gateway.system.cloneDevices() {
+		out = append(out, nbd.ExportInfo{Name: d.Name(), Description: "clone"})
+	}
 	return out
 }
 
@@ -153,6 +157,8 @@ func (t *targets) Target(iqn string) (target.Device, iscsi.TargetInfo, error) {
 		info.ID = d.ID().UUID
 	case *pointDevice:
 		info.ID = d.id()
+	case *clone.Device:
+		info.ID = d.ID()
 	}
 	return d, info, nil
 }
@@ -182,6 +188,9 @@ func (t *targets) List() []iscsi.TargetInfo {
 	var out []iscsi.TargetInfo
 	for _, v := range t.gateway.group.Volumes() {
 		out = append(out, iscsi.TargetInfo{IQN: iscsi.IQN(v.Name()), Alias: v.Name(), ID: v.ID().UUID})
+	}
+	for _, d := range t.gateway.system.cloneDevices() {
+		out = append(out, iscsi.TargetInfo{IQN: iscsi.IQN(d.Name()), Alias: d.Name(), ID: d.ID()})
 	}
 	return out
 }
