@@ -11,10 +11,10 @@ SOAK_ROUNDS   ?= 1000
 BENCH_SECONDS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo packages lint unit system test bench wire soak clean
+.PHONY: help build demo packages lint unit system test test-vm bench wire soak clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: ## build the static binary bin/weir
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/weir ./cmd/weir
@@ -42,6 +42,9 @@ test: packages ## install what is missing, then lint and all tests
 	$(MAKE) lint
 	$(MAKE) unit
 	$(MAKE) system
+
+test-vm: build packages ## dm-multipath over two portals, with Debian's full kernel in a guest
+	WEIR_BINARY=$(CURDIR)/bin/weir WEIR_REQUIRE_TOOLS=1 $(GO) test -count=1 -v -timeout 25m ./tests/system -run Multipath -vm
 
 bench: build ## measure beside nbdkit and qemu-nbd, and count the bytes on the wire
 	WEIR_BINARY=$(CURDIR)/bin/weir $(GO) run ./tests/bench -seconds $(BENCH_SECONDS) -out docs/benchmarks.md cells sustained wire

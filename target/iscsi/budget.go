@@ -1,12 +1,23 @@
 package iscsi
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
 
-// budget shares a number of bytes among the tasks of a connection, first come, first served. A task that does not fit
-// waits; what has to be accepted anyway (unsolicited data) may overdraw it.
+	"github.com/weirstor/weir/target/iscsi/scsi"
+)
+
+// budget shares a number of bytes among the tasks of a connection, first come, first served: data-in, and data-out as
+// far as it is solicited. A task that does not fit waits. What comes unsolicited is not in it: the command window bounds
+// that. So whoever was given a share needs nothing else to come to its end, and gives it back.
+//
+// Invariant: used is what the tasks hold together; it is more than the limit only while the limit has just been
+// lowered, or while one task alone is larger than it.
 type budget struct {
+	limit *atomic.Int64 // bytes; changes with the number of sessions
+
 	mu      sync.Mutex
-	free    int64
+	used    int64
 	waiting []*task
 }
 
@@ -15,7 +26,7 @@ type budget struct {
 func (b *budget) acquire(t *task) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.waiting) == 0 && b.free >= t.wants {
+	if len(b.waiting) == 0 && b.fitsLocked(t) {
 		b.grantLocked(t)
 		return true
 	}
@@ -23,15 +34,10 @@ func (b *budget) acquire(t *task) bool {
 	return false
 }
 
-// overdraw takes t.wants bytes at once.
-func (b *budget) overdraw(t *task) {
-	b.mu.Lock()
-	b.grantLocked(t)
-	b.mu.Unlock()
-}
+func (b *budget) fitsLocked(t *task) bool { return b.used == 0 || b.used+t.wants <= b.limit.Load() }
 
 func (b *budget) grantLocked(t *task) {
-	b.free -= t.wants
+	b.used += t.wants
 	t.held += t.wants
 	t.wants = 0
 }
@@ -41,8 +47,8 @@ func (b *budget) grantLocked(t *task) {
 func (b *budget) release(n int64) *task {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.free += n
-	if len(b.waiting) == 0 || b.free < b.waiting[0].wants {
+	b.used -= n
+	if len(b.waiting) == 0 || !b.fitsLocked(b.waiting[0]) {
 		return nil
 	}
 	t := b.waiting[0]
@@ -63,4 +69,10 @@ func (b *budget) forget(t *task) bool {
 		}
 	}
 	return false
+}
+
+// shareOf returns the bytes that each of n sessions may use: an equal part of what there is for all, so that none of
+// them can take from another, and never less than the largest command needs.
+func (o *Options) shareOf(n int) int64 {
+	return min(o.Memory, max(scsi.MaxTransfer, o.MemoryTotal/int64(max(n, 1))))
 }

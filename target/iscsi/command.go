@@ -130,17 +130,14 @@ func (c *conn) fits(t *task) bool {
 	return true
 }
 
-// reserveWrite gets t a buffer for the data that comes unsolicited, which has to be taken in any case. The rest is
-// solicited when the budget has room.
+// reserveWrite gets t a buffer for the data that comes unsolicited, which has to be taken in any case; the command
+// window has made room for it. The rest is solicited when the budget has room.
 func (c *conn) reserveWrite(t *task, immediate int) {
 	unsolicited := immediate
 	if t.unsolicited {
 		unsolicited = c.neg.firstBurst
 	}
-	size := min(t.takes, unsolicited)
-	t.wants = int64(size)
-	c.budget.overdraw(t)
-	t.buf = getBuffer(size)
+	t.buf = getBuffer(min(t.takes, unsolicited))
 	t.out = t.buf.b
 }
 
@@ -167,7 +164,7 @@ func (c *conn) collect(t *task, held *uint64) error {
 		return c.submit(t, held)
 	}
 	if len(t.out) < t.takes {
-		t.wants = int64(t.takes) - t.held
+		t.wants = int64(t.takes - len(t.out))
 		if !c.budget.acquire(t) {
 			return nil // goes on when earlier commands have ended
 		}

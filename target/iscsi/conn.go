@@ -3,6 +3,7 @@ package iscsi
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -73,7 +74,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{srv: s, nc: nc, rd: wire.NewReader(nc, loginBuffer), tasks: make(map[uint32]*task),
 		done: make(chan struct{})}
 	c.out.init(nc)
-	c.budget.free = s.opt.Memory
+	c.budget.limit = &s.share
 	c.lastSeen.Store(s.clock.Load())
 	return c
 }
@@ -260,6 +261,22 @@ func (c *conn) reply(h *wire.Header, data []byte) {
 	c.out.mu.Unlock()
 }
 
+// window returns how many commands the initiator may have with us: as many as have room for their unsolicited data in
+// the session's share of memory.
+func (c *conn) window() int32 {
+	if !c.loggedIn.Load() {
+		return c.depth
+	}
+	return min(c.depth, c.windowFor(c.srv.share.Load()))
+}
+
+func (c *conn) windowFor(share int64) int32 {
+	return int32(min(max(windowLeast, share/int64(max(c.neg.firstBurst, 4096))), math.MaxInt16))
+}
+
+// windowLeast is the smallest command window of a session.
+const windowLeast = 8
+
 // numberLocked fills in StatSN, ExpCmdSN and MaxCmdSN (RFC 7143, section 4.2.2). MaxCmdSN never goes back.
 func (c *conn) numberLocked(h *wire.Header, status bool) {
 	h.SetWord(wire.OffStatSN, c.statSN)
@@ -267,7 +284,7 @@ func (c *conn) numberLocked(h *wire.Header, status bool) {
 		c.statSN++
 	}
 	exp := c.expCmdSN.Load()
-	last := exp + uint32(max(0, c.depth-c.inflight.Load())) - 1
+	last := exp + uint32(max(0, c.window()-c.inflight.Load())) - 1
 	if wire.SNLess(last, c.maxCmdSN.Load()) {
 		last = c.maxCmdSN.Load()
 	}

@@ -7,7 +7,8 @@
 // over and reading goes on. Answers collect in an outbox; whoever finds it idle writes all of them with one call.
 //
 // Flow control, not errors, bounds memory: the command window bounds commands and their unsolicited data, and a budget
-// per connection decides when data is solicited (R2T) and when a read begins.
+// per connection decides when data is solicited (R2T) and when a read begins. The sessions have equal parts of what
+// there is for all, so that none of them has to wait for another.
 //
 // Error recovery level is 0: after a protocol error or a wrong digest the connection ends, and with it the session.
 //

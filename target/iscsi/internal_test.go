@@ -3,6 +3,7 @@ package iscsi
 import (
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,7 +58,9 @@ func TestHandlesWrap(t *testing.T) {
 func TestBudget(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const total = 100
-		b := budget{free: total}
+		var limit atomic.Int64
+		limit.Store(total)
+		b := budget{limit: &limit}
 		var running []*task
 		var waiting []*task
 		grant := func(g *task) {
@@ -98,8 +101,11 @@ func TestBudget(t *testing.T) {
 			for _, r := range running {
 				held += r.held
 			}
-			if held > total || held+b.free != total {
-				t.Fatalf("%d given out and %d free of %d", held, b.free, total)
+			if held > total || held != b.used {
+				t.Fatalf("%d given out, %d counted, of %d", held, b.used, total)
+			}
+			if len(running) == 0 && len(waiting) > 0 {
+				t.Fatal("all wait and nobody runs")
 			}
 		}
 	})

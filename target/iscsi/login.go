@@ -207,7 +207,7 @@ func (l *login) finish(out []byte, transit bool, next byte) (bool, error) {
 	if err := l.enter(); err != nil {
 		return false, err
 	}
-	c.depth = int32(min(c.srv.opt.QueueDepth, max(8, int(c.srv.opt.Memory)/max(c.neg.firstBurst, 4096))))
+	c.depth = min(int32(c.srv.opt.QueueDepth), c.windowFor(c.srv.opt.Memory))
 	l.send(out, true, next)
 	c.out.mu.Lock()
 	c.out.headerDigest, c.out.dataDigest = c.neg.headerDigest, c.neg.dataDigest

@@ -25,15 +25,22 @@ type Options struct {
 	// Reservations keeps persistent reservations across restarts; nil: APTPL is refused.
 	Reservations scsi.Store
 
-	SessionsMax  int           // sessions at a time, which bounds memory to twice Memory for each; default 128
+	SessionsMax  int           // sessions at a time; default 128
 	HalfOpenMax  int           // connections that have not logged in; the oldest gives way; default 64
 	LoginTimeout time.Duration // for the whole login; default 15 s
 	PingAfter    time.Duration // silence after which a NOP-In asks for a sign of life; default 15 s
 	DropAfter    time.Duration // silence after which the connection ends; default 45 s
 	LogoutGrace  time.Duration // for initiators to log out while the server closes; default 2 s
 
-	QueueDepth int   // commands of a session at a time; default 128
-	Memory     int64 // bytes of data of one connection at a time; default and least 16 MiB
+	QueueDepth int // commands of a session at a time; default 128
+
+	// Memory bounds the bytes of data of one connection at a time, and once more as many that the initiator sends
+	// unsolicited; default and least 16 MiB.
+	Memory int64
+	// MemoryTotal bounds the same for all connections together: each has an equal part, though at least the 8 MiB of
+	// the largest command; default and least that much for SessionsMax. Where a session begins while others have
+	// more than their part, what these have begun still comes to its end.
+	MemoryTotal int64
 }
 
 // withDefaults fills in what is zero.
@@ -50,6 +57,7 @@ func (o Options) withDefaults() Options {
 	set(&o.QueueDepth, 128)
 	set(&o.Memory, 16<<20)
 	o.Memory = max(o.Memory, 2*scsi.MaxTransfer)
+	o.MemoryTotal = max(o.MemoryTotal, int64(o.SessionsMax)*scsi.MaxTransfer)
 	return o
 }
 

@@ -20,6 +20,7 @@ type Server struct {
 	workers *workers
 	watcher watcher
 	clock   atomic.Int64 // seconds since 1970, about
+	share   atomic.Int64 // bytes that each session may use; see Options.shareOf
 	quit    chan struct{}
 	wg      sync.WaitGroup // watcher, housekeeper and one per connection
 
@@ -39,6 +40,7 @@ type Server struct {
 // NewServer returns a server of targets. It serves nothing until Serve is called; Close ends it in any case.
 func NewServer(targets Targets, opt Options) *Server {
 	s := &Server{targets: targets, opt: opt.withDefaults(), workers: newWorkers(), quit: make(chan struct{})}
+	s.share.Store(s.opt.shareOf(1))
 	s.watcher.wake = make(chan struct{}, 1)
 	s.clock.Store(time.Now().Unix())
 	s.mu.listeners = make(map[net.Listener]struct{})

@@ -115,6 +115,7 @@ func (s *Server) register(c *conn, key sessionKey) error {
 	}
 	c.tsih = s.mu.lastTSIH
 	s.mu.handles[c.tsih] = c
+	s.share.Store(s.opt.shareOf(len(s.mu.handles)))
 	if key != (sessionKey{}) {
 		s.mu.sessions[key] = c
 	}
@@ -131,6 +132,7 @@ func (s *Server) leave(c *conn) {
 	}
 	if s.mu.handles[c.tsih] == c {
 		delete(s.mu.handles, c.tsih)
+		s.share.Store(s.opt.shareOf(len(s.mu.handles)))
 	}
 	key := sessionKey{c.id.port(), c.info.IQN}
 	if s.mu.sessions[key] == c {

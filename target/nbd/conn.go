@@ -10,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // conn is one connection in the transmission phase.
@@ -58,7 +56,7 @@ type conn struct {
 func newConn(s *Server, t *terms, tr transport, log *slog.Logger) *conn {
 	c := &conn{terms: t, log: log, opt: &s.opt, tr: tr, monitor: s.monitor, jobs: make(chan job, s.opt.Workers)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.budget = budget{own: semaphore.NewWeighted(s.opt.ConnBytes), total: s.bytes}
+	c.budget.init(s.bytes, s.opt.ConnBytes)
 	for k := range c.paces {
 		c.paces[k].init(kind(k))
 	}
@@ -74,6 +72,7 @@ func (c *conn) serve(early []byte) error {
 	c.lead(l)
 	c.others.Wait()
 	c.cancel()
+	c.budget.close()
 	c.broken.Lock()
 	defer c.broken.Unlock()
 	return c.broken.err
@@ -88,6 +87,7 @@ func (c *conn) fail(err error) {
 	c.broken.Unlock()
 	c.dead.Store(true)
 	c.cancel()
+	c.budget.close()
 	c.tr.Abort()
 }
 

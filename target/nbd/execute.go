@@ -98,7 +98,8 @@ func (c *conn) inPlace(l *lane, r *request) {
 // alone serves a request with a large reply in place.
 func (c *conn) alone(l *lane, r *request, need int) {
 	c.sendLane(l)
-	if c.budget.acquire(c.ctx, int64(need)) != nil {
+	g, err := c.budget.acquire(int64(need))
+	if err != nil {
 		return // the connection is broken
 	}
 	v := getBuffer(need)
@@ -107,7 +108,7 @@ func (c *conn) alone(l *lane, r *request, need int) {
 	c.leave(l)
 	c.send(v.b)
 	v.free()
-	c.budget.release(int64(need))
+	c.budget.release(g)
 }
 
 // sendLane sends the replies collected in l.
@@ -144,9 +145,7 @@ func (c *conn) count(t *tally) {
 
 // leaveLane gives the lane back when its leader ends.
 func (c *conn) leaveLane(l *lane) {
-	if l.lost {
-		c.budget.release(laneBytes)
-	}
+	c.budget.release(l.grant)
 	if l.arena != nil {
 		arenas.Put(l.arena)
 	}

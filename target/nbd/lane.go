@@ -31,6 +31,8 @@ type lane struct {
 	next  atomic.Int64 // index in rest of the first that nobody has begun
 	tally tally
 
+	grant grant // memory that the lane's end gives back; guarded by conn.role
+
 	entered int64  // when the device call in progress began
 	done    []byte // out as it was then: whole replies, which whoever takes the lead over sends
 	lost    bool   // the lead has passed to somebody else

@@ -121,18 +121,21 @@ func (m *monitor) look() bool {
 }
 
 // relieve gives the lead of c to a new goroutine, if the leader is still busy with what it began at since, and if the
-// budget has room for one more lane. The new leader takes over what is not parsed, the commands not yet begun, and the replies not sent.
+// budget has room for one more lane. The new leader takes over what is not parsed, the commands not yet begun, and the
+// replies not sent.
 func (c *conn) relieve(since int64) {
 	c.role.Lock()
 	defer c.role.Unlock()
-	if !c.budget.tryAcquire(laneBytes) {
+	g, ok := c.budget.tryAcquire(laneBytes)
+	if !ok {
 		return
 	}
 	if !c.busy.CompareAndSwap(since, 0) {
-		c.budget.release(laneBytes)
+		c.budget.release(g)
 		return
 	}
 	old, l := c.role.lane, newLane()
+	l.grant, old.grant = old.grant, g // of the lane that ends first
 	l.end = copy(l.in, old.in[old.pos:old.end])
 	l.skip, l.refused = old.skip, old.refused
 	l.over, l.bad, l.big = old.over, old.bad, old.big

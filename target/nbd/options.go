@@ -72,8 +72,12 @@ type Options struct {
 	MaxConnections int   // in the transmission phase; more are refused; default 1024
 	MaxHandshakes  int   // beyond it the oldest unfinished handshake is dropped; default 128
 	ConnBytes      int64 // in flight for one connection, at least 34 MiB; default 64 MiB
-	TotalBytes     int64 // in flight for all connections, beside 1 MiB for each; at least ConnBytes; default 512 MiB
 	Workers        int   // goroutines of one connection that serve slow commands; default 32
+
+	// TotalBytes bounds what is in flight for all connections. Each has an equal part of it for itself, at least 1 MiB
+	// and at most 16 MiB; as much again is there for whoever needs more than its part at the moment. At least
+	// ConnBytes; default 512 MiB.
+	TotalBytes int64
 }
 
 const minConnBytes = MaxPayload + 2<<20

@@ -10,8 +10,6 @@ import (
 	"net"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // ErrServerClosed is returned by Serve after Close.
@@ -22,7 +20,7 @@ type Server struct {
 	exports Exports
 	opt     Options
 	monitor *monitor
-	bytes   *semaphore.Weighted // in flight, all connections
+	bytes   *pool // in flight, all connections
 
 	ctx    context.Context // ends when handshakes shall
 	cancel context.CancelFunc
@@ -60,7 +58,7 @@ type SessionInfo struct {
 // NewServer returns a server of e. Close it even if Serve is never called.
 func NewServer(e Exports, opt Options) *Server {
 	s := &Server{exports: e, opt: opt.withDefaults(), monitor: newMonitor()}
-	s.bytes = semaphore.NewWeighted(s.opt.TotalBytes)
+	s.bytes = newPool(s.opt.TotalBytes)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.mu.listeners = make(map[net.Listener]struct{})
 	s.mu.sessions = make(map[*session]struct{})
@@ -264,6 +262,7 @@ func (s *Server) addSession(c *session) error {
 		return fmt.Errorf("there are %d connections already", n)
 	}
 	s.mu.sessions[c] = struct{}{}
+	s.bytes.share(len(s.mu.sessions), s.opt.TotalBytes)
 	s.monitor.add(c.conn)
 	return nil
 }
@@ -272,6 +271,7 @@ func (s *Server) removeSession(c *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.mu.sessions, c)
+	s.bytes.share(len(s.mu.sessions), s.opt.TotalBytes)
 	s.monitor.remove(c.conn)
 }
 

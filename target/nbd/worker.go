@@ -3,16 +3,17 @@ package nbd
 // job is a command for a worker.
 type job struct {
 	r    request
-	cost int64 // bytes taken from the budget
+	cost grant // taken from the budget
 }
 
 // dispatch gives r to a worker. It waits when all are busy and the queue is full, or when the budget is used up: so
 // the server stops reading, and the client waits. Only the leader calls it.
 func (c *conn) dispatch(r request) {
-	j := job{r: r, cost: int64(replySize(&r))}
-	if c.budget.acquire(c.ctx, j.cost) != nil {
+	g, err := c.budget.acquire(int64(replySize(&r)))
+	if err != nil {
 		return // the connection is broken
 	}
+	j := job{r: r, cost: g}
 	if c.unfinished.Add(1) > c.workers && c.workers < int64(cap(c.jobs)) {
 		c.workers++ // so every job has a worker that is not held up by another
 		c.others.Add(1)
@@ -31,7 +32,7 @@ func (c *conn) work() {
 }
 
 func (c *conn) doJob(j *job) {
-	v := getBuffer(int(j.cost))
+	v := getBuffer(int(j.cost.n))
 	t := now()
 	v.b = c.answer(v.b, &j.r)
 	c.paces[kindOf(j.r.cmd)].observe(now() - t)

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -18,14 +19,21 @@ import (
 //go:embed init.sh
 var initScript []byte
 
-// programs are copied into the guest, with their libraries.
-var programs = []string{
-	"iscsid", "iscsiadm", "nbd-client", "mke2fs", "e2fsck", "mkfs.xfs", "xfs_repair", "sqlite3",
+// Recipe says what an image is made of.
+type Recipe struct {
+	Kernel   string   // Debian package that depends on the kernel's
+	Modules  []string // loaded in this order, with what they depend on
+	Programs []string // copied into the guest, with their libraries
+	Files    []string // copied into the guest too, each with its libraries if it has any
+	Packages []string // that the parts come from; their versions name the image
 }
 
-// packages are those that the parts of the image come from; their versions name the image.
-var packages = []string{
-	"busybox-static", "open-iscsi", "nbd-client", "e2fsprogs", "xfsprogs", "sqlite3", "libc6",
+// Default has the clients of both doors, two file systems and a database.
+var Default = Recipe{
+	Kernel:   "linux-image-cloud-amd64",
+	Modules:  []string{"virtio_pci", "virtio_net", "virtio_blk", "virtio-rng", "sd_mod", "iscsi_tcp", "nbd", "xfs", "crc32c-intel"},
+	Programs: []string{"iscsid", "iscsiadm", "nbd-client", "mke2fs", "e2fsck", "mkfs.xfs", "xfs_repair", "sqlite3"},
+	Packages: []string{"busybox-static", "open-iscsi", "nbd-client", "e2fsprogs", "xfsprogs", "sqlite3", "libc6"},
 }
 
 // Image is a kernel and an initramfs, ready to boot.
@@ -34,18 +42,21 @@ type Image struct {
 	Initrd string // path
 }
 
+// Prepare returns the image of Default.
+func Prepare(ctx context.Context, cache string) (*Image, error) { return Default.Prepare(ctx, cache) }
+
 // Prepare returns the image for the package versions installed here, built in cache when it is not there yet.
 // Processes that prepare the same image at the same time wait for each other.
-func Prepare(ctx context.Context, cache string) (*Image, error) {
-	kernel, version, err := kernelPackage(ctx)
+func (r Recipe) Prepare(ctx context.Context, cache string) (*Image, error) {
+	kernel, version, err := kernelPackage(ctx, r.Kernel)
 	if err != nil {
 		return nil, err
 	}
-	key, err := run(ctx, "", append([]string{"dpkg-query", "-W"}, packages...)...)
+	key, err := run(ctx, "", append([]string{"dpkg-query", "-W"}, r.Packages...)...)
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256([]byte(fmt.Sprint(key, kernel, version, string(initScript), programs, modules)))
+	sum := sha256.Sum256([]byte(fmt.Sprint(key, kernel, version, string(initScript), r)))
 	dir := filepath.Join(cache, fmt.Sprintf("%x", sum[:8]))
 	image := &Image{Kernel: filepath.Join(dir, "vmlinuz"), Initrd: filepath.Join(dir, "initrd")}
 	if err := os.MkdirAll(cache, 0o755); err != nil {
@@ -59,7 +70,7 @@ func Prepare(ctx context.Context, cache string) (*Image, error) {
 	if _, err := os.Stat(dir); err == nil {
 		return image, nil
 	}
-	return image, build(ctx, dir, kernel)
+	return image, r.build(ctx, dir, kernel)
 }
 
 func lock(path string) (unlock func(), err error) {
@@ -75,17 +86,17 @@ func lock(path string) (unlock func(), err error) {
 }
 
 // build makes the image in a folder beside dir and renames it, so that dir is whole or absent.
-func build(ctx context.Context, dir, kernelPackage string) error {
+func (r Recipe) build(ctx context.Context, dir, kernelPackage string) error {
 	work, err := os.MkdirTemp(filepath.Dir(dir), "guest-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
-	kernel, load, err := unpackKernel(ctx, work, kernelPackage)
+	kernel, load, err := unpackKernel(ctx, work, kernelPackage, r.Modules)
 	if err != nil {
 		return err
 	}
-	initrd, err := initramfs(ctx, load)
+	initrd, err := r.initramfs(ctx, load)
 	if err != nil {
 		return err
 	}
@@ -102,7 +113,7 @@ func build(ctx context.Context, dir, kernelPackage string) error {
 	return os.Rename(out, dir)
 }
 
-func initramfs(ctx context.Context, load []string) ([]byte, error) {
+func (r Recipe) initramfs(ctx context.Context, load []string) ([]byte, error) {
 	var buf bytes.Buffer
 	a := newArchive(&buf)
 	if err := addBase(a); err != nil {
@@ -111,7 +122,7 @@ func initramfs(ctx context.Context, load []string) ([]byte, error) {
 	if err := addModules(a, load); err != nil {
 		return nil, err
 	}
-	if err := addPrograms(ctx, a); err != nil {
+	if err := r.addPrograms(ctx, a); err != nil {
 		return nil, err
 	}
 	if err := a.close(); err != nil {
@@ -167,9 +178,9 @@ func addModules(a *archive, load []string) error {
 
 var library = regexp.MustCompile(`(?m)(/\S+) \(0x`)
 
-// addPrograms adds the programs and every library that the loader finds for them. Places below /lib are those below
-// /usr/lib, as on this machine.
-func addPrograms(ctx context.Context, a *archive) error {
+// addPrograms adds the programs and files, and every library that the loader finds for them. Places below /lib are
+// those below /usr/lib, as on this machine.
+func (r Recipe) addPrograms(ctx context.Context, a *archive) error {
 	seen := map[string]bool{}
 	add := func(path string) error {
 		if strings.HasPrefix(path, "/lib") {
@@ -181,16 +192,17 @@ func addPrograms(ctx context.Context, a *archive) error {
 		seen[path] = true
 		return a.copy(path)
 	}
-	for _, name := range programs {
+	whole := slices.Clone(r.Files)
+	for _, name := range r.Programs {
 		p, err := exec.LookPath(name)
 		if err != nil {
 			return err
 		}
-		out, err := run(ctx, "", "ldd", p)
-		if err != nil {
-			return err
-		}
-		if err := add(p); err != nil {
+		whole = append(whole, p)
+	}
+	for _, path := range whole {
+		out, _ := run(ctx, "", "ldd", path) // fails on what is not a program
+		if err := add(path); err != nil {
 			return err
 		}
 		for _, m := range library.FindAllStringSubmatch(out, -1) {

@@ -10,9 +10,6 @@ import (
 	"strings"
 )
 
-// modules are loaded in the guest, with what they depend on.
-var modules = []string{"virtio_pci", "virtio_net", "virtio_blk", "virtio-rng", "sd_mod", "iscsi_tcp", "nbd", "xfs", "crc32c-intel"}
-
 // run runs a program of this machine and returns what it printed.
 func run(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
@@ -26,20 +23,20 @@ func run(ctx context.Context, dir string, args ...string) (string, error) {
 
 var imagePackage = regexp.MustCompile(`(?m)^\s*Depends: (linux-image-\S+)`)
 
-// kernelPackage names the newest kernel package and its version.
-func kernelPackage(ctx context.Context) (name, version string, err error) {
-	out, err := run(ctx, "", "apt-cache", "depends", "linux-image-cloud-amd64")
+// kernelPackage names the newest kernel package that meta depends on, and its version.
+func kernelPackage(ctx context.Context, meta string) (name, version string, err error) {
+	out, err := run(ctx, "", "apt-cache", "depends", meta)
 	if err != nil {
 		if _, err := run(ctx, "", "apt-get", "update", "-q"); err != nil {
 			return "", "", err
 		}
-		if out, err = run(ctx, "", "apt-cache", "depends", "linux-image-cloud-amd64"); err != nil {
+		if out, err = run(ctx, "", "apt-cache", "depends", meta); err != nil {
 			return "", "", err
 		}
 	}
 	m := imagePackage.FindStringSubmatch(out)
 	if m == nil {
-		return "", "", fmt.Errorf("linux-image-cloud-amd64 depends on no kernel: %q", out)
+		return "", "", fmt.Errorf("%s depends on no kernel: %q", meta, out)
 	}
 	out, err = run(ctx, "", "apt-cache", "policy", m[1])
 	if err != nil {
@@ -52,7 +49,7 @@ func kernelPackage(ctx context.Context) (name, version string, err error) {
 
 // unpackKernel downloads package name into dir, unpacks it there and returns the path of the kernel and the modules
 // in the order in which they are to be loaded.
-func unpackKernel(ctx context.Context, dir, name string) (kernel string, load []string, err error) {
+func unpackKernel(ctx context.Context, dir, name string, modules []string) (kernel string, load []string, err error) {
 	if _, err = run(ctx, dir, "apt-get", "download", "-q", name); err != nil {
 		return "", nil, err
 	}

@@ -15,6 +15,8 @@ type Config struct {
 	// Script is run by busybox's shell with -e and -u, as root, with everything in tmpfs. It shall print little: the
 	// serial port is slow.
 	Script string
+	// Files are copied into the guest: paths there, without a leading slash, by paths here.
+	Files map[string]string
 	// MemoryMiB is the guest's memory; 0 means 768.
 	MemoryMiB int
 	// Args are further arguments for QEMU.
@@ -30,7 +32,7 @@ func (image *Image) Run(ctx context.Context, c Config) (string, error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	initrd := filepath.Join(dir, "initrd")
-	if err := image.withScript(initrd, c.Script); err != nil {
+	if err := image.withScript(initrd, c); err != nil {
 		return "", err
 	}
 	if c.MemoryMiB == 0 {
@@ -62,8 +64,9 @@ func (image *Image) Run(ctx context.Context, c Config) (string, error) {
 	return out, nil
 }
 
-// withScript writes the initramfs with the script behind it; the kernel unpacks one archive after the other.
-func (image *Image) withScript(path, script string) error {
+// withScript writes the initramfs with the script and the files behind it; the kernel unpacks one archive after the
+// other.
+func (image *Image) withScript(path string, c Config) error {
 	base, err := os.ReadFile(image.Initrd)
 	if err != nil {
 		return err
@@ -71,8 +74,17 @@ func (image *Image) withScript(path, script string) error {
 	buf := bytes.NewBuffer(base)
 	buf.Write(make([]byte, -buf.Len()&511))
 	a := newArchive(buf)
-	if err := a.file("script", 0o755, []byte(script)); err != nil {
+	if err := a.file("script", 0o755, []byte(c.Script)); err != nil {
 		return err
+	}
+	for to, from := range c.Files {
+		data, err := os.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		if err := a.file(to, 0o755, data); err != nil {
+			return err
+		}
 	}
 	if err := a.close(); err != nil {
 		return err

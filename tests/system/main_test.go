@@ -43,6 +43,7 @@ var debianPackages = map[string]string{
 	"iscsi-ls": "libiscsi-bin", "iscsi-inq": "libiscsi-bin", "fio": "fio", "mkfs.ext4": "e2fsprogs", "e2fsck": "e2fsprogs",
 	"qemu-system-x86_64": "qemu-system-x86", "iscsid": "open-iscsi", "nbd-client": "nbd-client", "mkfs.xfs": "xfsprogs",
 	"sqlite3": "sqlite3", "busybox": "busybox-static", "pgbench": "postgresql", "git": "git",
+	"multipathd": "multipath-tools", "dmsetup": "dmsetup",
 }
 
 func required() bool { return os.Getenv("WEIR_REQUIRE_TOOLS") == "1" }
