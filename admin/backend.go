@@ -13,10 +13,10 @@ type Backend interface {
 	Overview
 	Volumes
 	Snapshots
-	Clones
 	Disks
 	Cluster
 	Worker
+	Access
 }
 
 // Overview describes the system without waiting for anything: neither method takes a lock of the write path or asks
@@ -36,8 +36,9 @@ type Volumes interface {
 	CreateVolume(ctx context.Context, v api.VolumeCreate) (api.Volume, error)
 	// ResizeVolume grows a volume; a smaller size is api.ErrInvalid.
 	ResizeVolume(ctx context.Context, name string, size int64) (api.Volume, error)
-	// DeleteVolume removes a volume with its content on the gateway. Points that hold it stay.
-	DeleteVolume(ctx context.Context, name string) error
+	// DeleteVolume removes a volume with its content on the gateway. Points that hold it stay. Clients that are
+	// attached are api.ErrConflict, unless drop is set: then their sessions end.
+	DeleteVolume(ctx context.Context, name string, drop bool) error
 	// Explain describes [off, off+n) of a volume, or of VOLUME@POINT; n = 0 means to the end.
 	Explain(ctx context.Context, name string, off, n int64) (api.Explanation, error)
 }

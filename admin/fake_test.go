@@ -16,9 +16,9 @@ type fake struct {
 	volumes map[string]api.Volume
 	disks   map[string]api.Disk
 	snaps   []api.Snapshot
-	clones  map[string]api.Clone
 	nodes   map[string]string
 	block   chan struct{} // Wait returns when it is closed
+	access  api.Access
 }
 
 var _ Backend = (*fake)(nil)
@@ -88,7 +88,7 @@ func (f *fake) ResizeVolume(_ context.Context, name string, size int64) (api.Vol
 	return v, err
 }
 
-func (f *fake) DeleteVolume(_ context.Context, name string) error {
+func (f *fake) DeleteVolume(_ context.Context, name string, drop bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, err := f.volumeLocked(name)
@@ -215,4 +215,25 @@ func (f *fake) Verify(_ context.Context, volume string, _ func(api.Progress)) (a
 		panic("index out of range")
 	}
 	return api.VerifyResult{Equal: true, Volumes: []api.VerifyVolume{{Volume: volume, Equal: true}}}, nil
+}
+
+func (f *fake) Access(_ context.Context, volume string) (api.Access, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.access, nil
+}
+
+func (f *fake) SetAccess(_ context.Context, volume string, a api.Access) (api.Access, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a.Revision++
+	f.access = a
+	return a, nil
+}
+
+func (f *fake) DropSession(_ context.Context, id string) error {
+	if id != "7" {
+		return api.ErrNotFound
+	}
+	return nil
 }

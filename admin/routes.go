@@ -28,7 +28,8 @@ type route struct {
 func (s *Server) routes() []route {
 	var all []route
 	for _, part := range [][]route{
-		s.overviewRoutes(), s.volumeRoutes(), s.snapshotRoutes(), s.cloneRoutes(), s.diskRoutes(), s.clusterRoutes(), s.workRoutes(),
+		s.overviewRoutes(), s.volumeRoutes(), s.snapshotRoutes(), s.diskRoutes(), s.clusterRoutes(), s.workRoutes(),
+		s.accessRoutes(),
 	} {
 		all = append(all, part...)
 	}
@@ -80,10 +81,8 @@ func (s *Server) volumeRoutes() []route {
 			Request: api.VolumeResize{}, Response: api.Volume{}, Status: http.StatusOK, serve: s.resizeVolume},
 		{Method: http.MethodDelete, Path: "/volumes/{volume}", ID: "deleteVolume",
 			Summary: "Remove a volume with its content on the gateway; points that hold it stay",
-			Status:  http.StatusNoContent,
-			serve: func(ctx context.Context, r *request) (any, error) {
-				return nil, s.backend.DeleteVolume(ctx, r.segment("volume"))
-			}},
+			Query:   []query{{"drop", "boolean", "end the sessions of clients that are attached; without it they are a conflict"}},
+			Status:  http.StatusNoContent, serve: s.deleteVolume},
 		{Method: http.MethodGet, Path: "/volumes/{volume}/explain", ID: "explainVolume",
 			Summary: "How a range of a volume, or of VOLUME@POINT, is classified and sent, and what the point changed",
 			Query: []query{{"off", "integer", "first byte; 0 when absent"},

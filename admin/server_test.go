@@ -119,10 +119,10 @@ func TestVolumes(t *testing.T) {
 	if e, err := c.Explain(ctx, "v", 4096, 8192); err != nil || e.Range != (api.Range{Off: 4096, Len: 8192}) {
 		t.Errorf("explain: %+v, %v", e, err)
 	}
-	if err := c.DeleteVolume(ctx, "v"); err != nil {
+	if err := c.DeleteVolume(ctx, "v", false); err != nil {
 		t.Error(err)
 	}
-	if err := c.DeleteVolume(ctx, "v"); !errors.Is(err, api.ErrNotFound) {
+	if err := c.DeleteVolume(ctx, "v", false); !errors.Is(err, api.ErrNotFound) {
 		t.Errorf("second delete: %v, want not found", err)
 	}
 }

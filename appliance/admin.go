@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/weirstor/weir/admin"
+	"github.com/weirstor/weir/admin/api"
 	"github.com/weirstor/weir/appliance/certs"
 	"github.com/weirstor/weir/appliance/config"
 )
@@ -19,11 +21,8 @@ const adminCloseTimeout = 5 * time.Second
 
 // startAdmin opens the admin port. On loopback it is open for reading; elsewhere every call needs the token, over TLS.
 func (s *System) startAdmin(token string) error {
-	if s.cfg.Admin == config.Off {
-		return nil
-	}
-	l, err := listen("admin", s.cfg.Admin)
-	if err != nil {
+	l, err := s.adminListener()
+	if err != nil || l == nil {
 		return err
 	}
 	page := "http://" + l.Addr().String() + "/"
@@ -59,6 +58,21 @@ func (s *System) startAdmin(token string) error {
 	defer s.mu.Unlock()
 	s.mu.addresses.Admin, s.mu.addresses.Page = l.Addr().String(), page
 	return nil
+}
+
+// adminListener opens the admin port, or takes the one of the service manager; nil when none is wanted.
+func (s *System) adminListener() (net.Listener, error) {
+	list := s.inherited("admin")
+	if len(list) > 1 {
+		return nil, errors.Join(fmt.Errorf("%w: %d sockets are called admin, want one", api.ErrInvalid, len(list)), closeAll(list))
+	}
+	if len(list) == 1 {
+		return list[0], nil
+	}
+	if s.cfg.Admin == config.Off {
+		return nil, nil
+	}
+	return listen("admin", s.cfg.Admin)
 }
 
 // hosts are the names under which the admin port may be asked for besides addresses.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weirstor/weir/admin/api"
+	"github.com/weirstor/weir/appliance/access"
 	"github.com/weirstor/weir/appliance/certs"
 	"github.com/weirstor/weir/appliance/config"
 	"github.com/weirstor/weir/intercept"
@@ -29,6 +30,10 @@ type gateway struct {
 	traffic *rpc.Traffic       // of the shipper's connections
 	disks   *attacher
 	doors   doors
+	access  *access.Table // who may attach, and who is attached
+
+	refusals     refusals
+	reservations *reservations
 
 	volumesMu sync.Mutex // one change of volumes at a time
 	making    struct {
@@ -44,6 +49,12 @@ func (s *System) startGateway(l *certs.Loaded) error {
 		return err
 	}
 	g := &gateway{system: s, traffic: &rpc.Traffic{}}
+	if g.access, err = access.Open(filepath.Join(s.cfg.Data, "access")); err != nil {
+		return err
+	}
+	if g.reservations, err = openReservations(filepath.Join(s.cfg.Data, "reservations")); err != nil {
+		return err
+	}
 	if g.group, err = s.openGroup(); err != nil {
 		return fmt.Errorf("group %s: %w", groupName, err)
 	}
@@ -192,30 +203,6 @@ func (s *System) ResizeVolume(_ context.Context, name string, size int64) (api.V
 	}
 	s.event("info", "volume.resized", fmt.Sprintf("volume %s has %s now", name, config.Size(size)))
 	return s.describe(v), nil
-}
-
-// DeleteVolume implements admin.Volumes.
-func (s *System) DeleteVolume(_ context.Context, name string) error {
-	g, err := s.gatewayUp()
-	if err != nil {
-		return err
-	}
-	g.volumesMu.Lock()
-	defer g.volumesMu.Unlock()
-	v, err := g.volume(name)
-	if err != nil {
-		return err
-	}
-	for _, x := range s.Sessions() {
-		if x.Volume == v.Name() {
-			return api.Advise(fmt.Errorf("%w: volume %s is attached by %s", api.ErrConflict, v.Name(), x.Remote), "detach it there first")
-		}
-	}
-	if err := g.group.DeleteVolume(v.Name()); err != nil {
-		return volumeError(err)
-	}
-	s.event("info", "volume.deleted", "volume "+v.Name())
-	return nil
 }
 
 func volumeError(err error) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weirstor/weir/admin/api"
 	"github.com/weirstor/weir/appliance/config"
+	"github.com/weirstor/weir/appliance/systemd"
 )
 
 // Run starts a role, calls ready with its addresses when its doors are open, and ends it in order when ctx ends, or when
@@ -18,6 +19,7 @@ func Run(ctx context.Context, role api.Role, cfg config.Config, log *slog.Logger
 		return err
 	}
 	ready(s.Addresses())
+	s.notify(systemd.Ready)
 	var failed error
 	select {
 	case <-ctx.Done():
@@ -25,7 +27,15 @@ func Run(ctx context.Context, role api.Role, cfg config.Config, log *slog.Logger
 	case failed = <-s.failed:
 		log.Error("shutting down", "reason", failed)
 	}
+	s.notify(systemd.Stopping)
 	return errors.Join(failed, s.Close())
+}
+
+// notify tells the service manager how things are.
+func (s *System) notify(state string) {
+	if err := systemd.Notify(state); err != nil {
+		s.log.Warn("the service manager could not be told", "state", state, "error", err)
+	}
 }
 
 // check looks at cfg as role needs it.

@@ -112,26 +112,6 @@ func (s *System) Status() api.Status {
 	return st
 }
 
-// Sessions implements admin.Overview.
-func (s *System) Sessions() []api.Session {
-	if s.phase() == api.HealthStarting || s.gateway == nil {
-		return nil
-	}
-	var out []api.Session
-	if d := s.gateway.doors.nbd; d != nil {
-		for _, x := range d.Sessions() {
-			out = append(out, api.Session{Door: "nbd", Remote: x.Peer.String(), Volume: x.Export})
-		}
-	}
-	if d := s.gateway.doors.iscsi; d != nil {
-		for _, x := range d.Sessions() {
-			volume, _ := iscsi.VolumeOf(x.IQN)
-			out = append(out, api.Session{Door: "iscsi", Remote: x.Peer, Name: x.Initiator, Volume: volume})
-		}
-	}
-	return out
-}
-
 // describe returns what is known of the group on this gateway.
 func (g *gateway) describe() api.Group {
 	p := g.group.Pending()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,7 +18,6 @@ import (
 	"github.com/weirstor/weir/appliance/certs"
 	"github.com/weirstor/weir/appliance/config"
 	"github.com/weirstor/weir/raftstore"
-	"github.com/weirstor/weir/raftstore/clone"
 )
 
 // System is one running role. Its methods are safe for concurrent use; Close is called once.
@@ -31,12 +31,11 @@ type System struct {
 	closing closing
 	failed  chan error // a part has ended without which the role can not go on
 
-	provider *raftstore.Node // nil in role gateway
-	gateway  *gateway        // nil in role provider
-	cluster  *cluster        // the provider cluster as seen by RPC
-	clones   *clone.Set      // points that are served
-	served   doors           // of a provider, for its clones
-	web      *certs.Web      // certificate of the admin port; nil on loopback
+	provider *raftstore.Node           // nil in role gateway
+	gateway  *gateway                  // nil in role provider
+	cluster  *cluster                  // the provider cluster as seen by RPC
+	web      *certs.Web                // certificate of the admin port; nil on loopback
+	sockets  map[string][]net.Listener // of a service manager, by name, not used yet
 
 	mu struct {
 		sync.Mutex
@@ -69,6 +68,9 @@ func (s *System) start(ctx context.Context) error {
 		return err
 	}
 	s.closing.add("data folder", lock.Close)
+	if err := s.takeSockets(); err != nil {
+		return err
+	}
 	for _, d := range s.cfg.Disks {
 		if err := s.checkPlace(d); err != nil {
 			return err
@@ -91,9 +93,6 @@ func (s *System) start(ctx context.Context) error {
 		gateway = node // a node looks at its cluster as itself
 	}
 	if err := s.startCluster(gateway); err != nil {
-		return err
-	}
-	if err := s.startClones(); err != nil {
 		return err
 	}
 	if s.role != api.RoleProvider {
@@ -168,8 +167,6 @@ func (s *System) open(token string) error {
 		if err := s.startDoors(); err != nil {
 			return err
 		}
-	} else if err := s.startCloneDoors(); err != nil {
-		return err
 	}
 	d := runfile.Daemon{Addresses: s.Addresses(), Token: token}
 	if s.web != nil {

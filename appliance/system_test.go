@@ -145,7 +145,7 @@ func writeAndCheck(t *testing.T, s *System, p []byte, disk string) {
 	t.Helper()
 	n := dial(t, s, "v")
 	defer func() { _ = n.Close() }()
-	if err := errors.Join(n.WriteAt(p, 4096, false), n.Flush()); err != nil {
+	if err := errors.Join(n.WriteAt(p, 4096, false), n.Flush(), n.Close()); err != nil {
 		t.Fatal(err)
 	}
 	i, err := initiator.Dial(t.Context(), s.Addresses().ISCSI, iscsi.IQN("v"), initiator.Options{})
@@ -213,7 +213,7 @@ func TestRolesApart(t *testing.T) {
 		}
 	}
 	pc := testConfig(t)
-	pc.Certs, pc.Bootstrap, pc.ServeNBD, pc.ServeISCSI = filepath.Join(pki, "n1"), true, "127.0.0.1:0", "127.0.0.1:0"
+	pc.Certs, pc.Bootstrap = filepath.Join(pki, "n1"), true
 	p := start(t, api.RoleProvider, pc)
 	defer stop(t, p)
 	gc := testConfig(t)
@@ -234,11 +234,9 @@ func TestRolesApart(t *testing.T) {
 	if _, err := p.CreateVolume(t.Context(), api.VolumeCreate{Name: "w", Size: 1 << 20}); !errors.Is(err, api.ErrUnsupported) {
 		t.Errorf("volume at a provider: %v, want unsupported", err)
 	}
-	list, err := p.Snapshots(t.Context(), groupName)
-	if err != nil || len(list) == 0 {
-		t.Fatalf("points at the provider: %v, %v", list, err)
+	if list, err := p.Snapshots(t.Context(), groupName); err != nil || len(list) == 0 {
+		t.Errorf("points at the provider: %v, %v", list, err)
 	}
-	cloneAtProvider(t, p, pointText(list[0]))
 	if cl, err := p.Cluster(t.Context()); err != nil || cl.Leader != "n1" || len(cl.Nodes) != 1 {
 		t.Errorf("cluster: %+v, %v", cl, err)
 	}

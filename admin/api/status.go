@@ -49,6 +49,10 @@ type Addresses struct {
 	Admin    string `json:"admin,omitempty" doc:"REST API, metrics and page, HOST:PORT"`
 	Page     string `json:"page,omitempty" doc:"URL of the page at the admin port"`
 	NBD      string `json:"nbd,omitempty" doc:"NBD door, HOST:PORT"`
+	NBDTLS   string `json:"nbd_tls,omitempty" doc:"TLS at the NBD door: off, allow or require"`
 	ISCSI    string `json:"iscsi,omitempty" doc:"iSCSI door, HOST:PORT"`
 	Provider string `json:"provider,omitempty" doc:"provider port (Raft and RPC), HOST:PORT"`
+
+	NBDListeners   string `json:"nbd_listeners,omitempty" doc:"all places of the NBD door, HOST:PORT and unix:/PATH, separated by commas"`
+	ISCSIListeners string `json:"iscsi_listeners,omitempty" doc:"all places of the iSCSI door, separated by commas"`
 }

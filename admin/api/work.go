@@ -87,12 +87,3 @@ type ExplainEpoch struct {
 	WireBytes int64        `json:"wire_bytes" doc:"bytes of the point's packs, all volumes together"`
 	Chunks    []ChunkCount `json:"chunks"`
 }
-
-// Session is one connection at a door.
-type Session struct {
-	Door     string `json:"door" enum:"nbd,iscsi"`
-	Remote   string `json:"remote"`
-	Name     string `json:"name,omitempty" doc:"initiator name, for iSCSI"`
-	Volume   string `json:"volume,omitempty"`
-	ReadOnly bool   `json:"read_only"`
-}

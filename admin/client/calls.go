@@ -75,9 +75,13 @@ func (c *Client) ResizeVolume(ctx context.Context, name string, size int64) (api
 	return v, err
 }
 
-// DeleteVolume removes a volume from the gateway.
-func (c *Client) DeleteVolume(ctx context.Context, name string) error {
-	return c.call(ctx, http.MethodDelete, root+"/volumes/"+segment(name), nil, nil)
+// DeleteVolume removes a volume from the gateway; with drop, from under the clients that are attached.
+func (c *Client) DeleteVolume(ctx context.Context, name string, drop bool) error {
+	path := root + "/volumes/" + segment(name)
+	if drop {
+		path += "?drop=true"
+	}
+	return c.call(ctx, http.MethodDelete, path, nil, nil)
 }
 
 // Explain describes how [off, off+n) of a volume is classified, and what its newest point changed there; VOLUME@POINT

@@ -48,6 +48,11 @@ func OpenWeb(dir string, names []string, now time.Time) (*Web, error) {
 	return readWeb(dir)
 }
 
+// WebFiles returns the paths of certificate and key in a folder of OpenWeb.
+func WebFiles(dir string) (cert, key string) {
+	return filepath.Join(dir, webCertFile), filepath.Join(dir, webKeyFile)
+}
+
 const webSubject = "Weir admin"
 
 // ownMade reports whether c is one that makeWeb has made, which may be replaced.

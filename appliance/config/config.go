@@ -25,8 +25,9 @@ type Config struct {
 	Hosts    []string `yaml:"hosts"`     // names besides addresses under which the page may be asked for
 
 	// Gateway.
-	NBD         string   `yaml:"nbd"`
-	ISCSI       string   `yaml:"iscsi"`
+	NBD         string `yaml:"nbd"`
+	ISCSI       string `yaml:"iscsi"`
+	Doors       `yaml:",inline"`
 	Providers   []string `yaml:"providers"` // HOST:PORT of some provider nodes
 	Volumes     []Volume `yaml:"volumes"`
 	Disks       []Disk   `yaml:"disks"`
@@ -43,9 +44,6 @@ type Config struct {
 	Join      string `yaml:"join"`      // HOST:PORT of a member
 	Replicas  int    `yaml:"replicas"`  // replication factor of a cluster begun here; 0: the default
 	KeepLast  int    `yaml:"keep_last"` // unnamed points kept of a new group; 0: the default, -1: all
-
-	ServeNBD   string `yaml:"serve_nbd"`   // HOST:PORT at which a provider serves its clones
-	ServeISCSI string `yaml:"serve_iscsi"` // the same over iSCSI
 }
 
 // Volume is a volume to open, or to make when there is none of the name.
@@ -69,7 +67,7 @@ func Default() Config {
 	return Config{
 		Admin: "127.0.0.1:8480", AdminTLS: "auto", NBD: "127.0.0.1:10809", ISCSI: "127.0.0.1:3260", Listen: "127.0.0.1:8481",
 		Epoch: Duration(time.Second), EpochBytes: 64 << 20, LogBudget: 4 << 30, Replication: true,
-		ServeNBD: Off, ServeISCSI: Off,
+		Doors: Doors{NBDTLS: Off},
 	}
 }
 
@@ -159,10 +157,10 @@ func (d *Disk) check() error {
 // check looks at what every role needs.
 func (c *Config) check() error {
 	var errs []error
-	for name, addr := range map[string]string{"admin": c.Admin, "nbd": c.NBD, "iscsi": c.ISCSI, "listen": c.Listen,
-		"serve_nbd": c.ServeNBD, "serve_iscsi": c.ServeISCSI} {
+	for name, addr := range map[string]string{"admin": c.Admin, "listen": c.Listen} {
 		errs = append(errs, checkAddress(name, addr))
 	}
+	errs = append(errs, c.checkDoors())
 	for _, p := range c.Providers {
 		errs = append(errs, checkAddress("providers", p))
 	}

@@ -18,6 +18,9 @@ const readBytes = 256 << 10 // of one iSCSI read
 // the system compare both sides by its own hashes.
 func (d *demo) check(ctx context.Context) error {
 	d.say("")
+	if err := d.nbd.Close(); err != nil { // a volume has one writer at a time
+		return err
+	}
 	began := time.Now()
 	s, err := initiator.Dial(ctx, d.system.Addresses().ISCSI, iscsi.IQN(volume), initiator.Options{})
 	if err != nil {

@@ -40,8 +40,7 @@ func (f *daemonFlags) gateway(c *cobra.Command) {
 	p.Var(&f.flags.EpochBytes, "epoch-bytes", "seal an epoch after so many bytes")
 	p.Var(&f.flags.LogBudget, "log-budget", "size of the write log of the group")
 	p.Var(&f.flags.Replication, "replication", "on or off")
-	p.StringVar(&f.flags.NBD, "nbd", f.flags.NBD, "`HOST:PORT` of the NBD door, or off")
-	p.StringVar(&f.flags.ISCSI, "iscsi", f.flags.ISCSI, "`HOST:PORT` of the iSCSI door, or off")
+	f.doors(c)
 }
 
 // config lays defaults, file and flags over each other.
@@ -63,8 +62,6 @@ func (f *daemonFlags) config(c *cobra.Command) (config.Config, error) {
 		"epoch-bytes": func() { cfg.EpochBytes = f.flags.EpochBytes },
 		"log-budget":  func() { cfg.LogBudget = f.flags.LogBudget },
 		"replication": func() { cfg.Replication = f.flags.Replication },
-		"nbd":         func() { cfg.NBD = f.flags.NBD },
-		"iscsi":       func() { cfg.ISCSI = f.flags.ISCSI },
 		"providers":   func() { cfg.Providers = f.flags.Providers },
 		"takeover":    func() { cfg.Takeover = f.flags.Takeover },
 		"listen":      func() { cfg.Listen = f.flags.Listen },
@@ -73,13 +70,12 @@ func (f *daemonFlags) config(c *cobra.Command) (config.Config, error) {
 		"join":        func() { cfg.Join = f.flags.Join },
 		"replicas":    func() { cfg.Replicas = f.flags.Replicas },
 		"keep-last":   func() { cfg.KeepLast = f.flags.KeepLast },
-		"serve-nbd":   func() { cfg.ServeNBD = f.flags.ServeNBD },
-		"serve-iscsi": func() { cfg.ServeISCSI = f.flags.ServeISCSI },
 	} {
 		if given(name) {
 			set()
 		}
 	}
+	f.doorSettings(&cfg, given)
 	if cfg.Data == "" {
 		cfg.Data = environment("WEIR_DATA")
 	}
@@ -185,8 +181,6 @@ func providerCommand() *cobra.Command {
 	p.BoolVar(&f.flags.Bootstrap, "bootstrap", false, "begin a new cluster with this node when the folder holds none")
 	p.StringVar(&f.flags.Join, "join", "", "`HOST:PORT` of a member to join when the folder holds no membership")
 	p.IntVar(&f.flags.Replicas, "replicas", 0, "replication factor of a cluster that is begun here; 0 is the default, 3")
-	p.StringVar(&f.flags.ServeNBD, "serve-nbd", f.flags.ServeNBD, "`HOST:PORT` at which this node serves its clones over NBD (see weir snapshot serve)")
-	p.StringVar(&f.flags.ServeISCSI, "serve-iscsi", f.flags.ServeISCSI, "the same over iSCSI")
 	p.IntVar(&f.flags.KeepLast, "keep-last", 0, "unnamed points that are kept of a new group; 0 is the default, -1 all")
 	return c
 }

@@ -108,7 +108,7 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 		}
 	}
 	add("run", demoCommand(), upCommand(), gatewayCommand(), providerCommand())
-	add("steer", statusCommand(), volumeCommand(), snapshotCommand(), cloneCommand(), diskCommand(), clusterCommand(), waitCommand(),
+	add("steer", statusCommand(), volumeCommand(), sessionCommand(), snapshotCommand(), diskCommand(), clusterCommand(), waitCommand(),
 		verifyCommand(), explainCommand(), eventsCommand())
 	add("files", certCommand(), dumpCommand(), versionCommand())
 	usageArgs(root)

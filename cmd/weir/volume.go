@@ -13,7 +13,7 @@ import (
 
 func volumeCommand() *cobra.Command {
 	r := &remote{}
-	c := &cobra.Command{Use: "volume", Short: "Volumes: create, list, show, resize, delete"}
+	c := &cobra.Command{Use: "volume", Short: "Volumes: create, list, show, resize, delete, access"}
 	r.flags(c)
 	blockSize := config.DefaultBlockSize
 	create := &cobra.Command{
@@ -27,18 +27,19 @@ func volumeCommand() *cobra.Command {
 		}, showVolume),
 	}
 	create.Flags().IntVar(&blockSize, "block-size", blockSize, "logical block, 512 or 4096 bytes")
-	var force bool
+	var force, drop bool
 	remove := &cobra.Command{
 		Use: "delete NAME", Short: "Remove a volume with its content on the gateway; points that hold it stay", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if !force {
 				return api.Advise(fmt.Errorf("%w: the content of volume %s on this gateway will be gone", errUsage, args[0]), "add --yes if that is meant")
 			}
-			return r.do(func(d *client.Client) error { return d.DeleteVolume(c.Context(), args[0]) })
+			return r.do(func(d *client.Client) error { return d.DeleteVolume(c.Context(), args[0], drop) })
 		},
 	}
 	remove.Flags().BoolVar(&force, "yes", false, "yes, remove it")
-	c.AddCommand(create, remove,
+	remove.Flags().BoolVar(&drop, "drop-sessions", false, "end the sessions of clients that are attached")
+	c.AddCommand(create, remove, accessCommand(r),
 		&cobra.Command{Use: "list", Short: "List volumes", Args: cobra.NoArgs,
 			RunE: calling(r, func(c *cobra.Command, d *client.Client, _ []string) ([]api.Volume, error) {
 				return d.Volumes(c.Context())

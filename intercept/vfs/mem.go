@@ -28,7 +28,6 @@ type Mem struct {
 	names   map[string]*memNode // as seen now
 	durable map[string]*memNode // on disk
 	locks   map[string]bool
-	links   map[string]string // what Link has named
 
 	ops  int // operations that could fail, so far
 	hook func(op Op) error
@@ -38,7 +37,7 @@ type Mem struct {
 // Op is one operation that changes what is stored, or makes it durable.
 type Op struct {
 	Number int    // counts from 1
-	Name   string // "write", "sync", "create", "rename", "remove", "syncdir", "truncate", "allocate", "punch", "link"
+	Name   string // "write", "sync", "create", "rename", "remove", "syncdir", "truncate", "allocate", "punch"
 	Path   string
 	Off, N int64 // of write, allocate, punch
 }
@@ -52,7 +51,7 @@ type memNode struct {
 // NewMem returns an empty file system whose losses follow seed.
 func NewMem(seed uint64) *Mem {
 	return &Mem{rng: rand.New(rand.NewPCG(seed, 0)), names: make(map[string]*memNode), durable: make(map[string]*memNode),
-		locks: make(map[string]bool), links: make(map[string]string)}
+		locks: make(map[string]bool)}
 }
 
 // SetHook makes fn run before each operation; an error of fn fails the operation. fn must not call m, except that
@@ -99,7 +98,6 @@ func (m *Mem) AfterPowerLoss() *Mem {
 		}
 	}
 	n.names = maps.Clone(n.durable)
-	n.links = maps.Clone(m.links)
 	return n
 }
 
@@ -128,7 +126,6 @@ func (m *Mem) AfterKill() *Mem {
 	for name, f := range m.durable {
 		n.durable[name] = clone(f)
 	}
-	n.links = maps.Clone(m.links)
 	return n
 }
 
@@ -256,7 +253,6 @@ func (m *Mem) Remove(name string) error {
 		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
 	}
 	delete(m.names, name)
-	delete(m.links, name)
 	return nil
 }
 

@@ -13,7 +13,12 @@ type Options struct {
 
 	// PortalAddress (host:port) is what discovery tells. Empty: the address that the client connected to, so that
 	// port forwarding and user-mode networking work.
+	// Several addresses are separated by commas.
 	PortalAddress string
+
+	// Portals (host:port) are told by discovery beside the one that the client connected to, if PortalAddress is empty:
+	// paths to the same units.
+	Portals []string
 
 	// DiscoveryAccess says who may discover.
 	DiscoveryAccess Access

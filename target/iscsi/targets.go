@@ -42,6 +42,7 @@ type TargetInfo struct {
 	Alias     string   // name for people; the volume name
 	Serial    string   // unit serial number (VPD page 80); the hexadecimal ID if empty
 	ID        [16]byte // names the volume for ever (VPD page 83)
+	Owner     [16]byte // what the target belongs to, for Options.Attach; not told to initiators
 	Removable bool     // the medium can be ejected
 	Access    Access
 

@@ -1,8 +1,8 @@
 package iscsi
 
 import (
-	"net"
 	"strconv"
+	"strings"
 
 	"github.com/weirstor/weir/target/iscsi/wire"
 )
@@ -108,9 +108,12 @@ func (c *conn) answerText(pairs []wire.Pair) []byte {
 // appendTargets answers SendTargets: All in a discovery session, one name, or in a normal session nothing, which
 // means the target itself (RFC 7143, appendix C).
 func (c *conn) appendTargets(out []byte, value string) []byte {
-	portal := c.portal() + "," + strconv.Itoa(ourPortGroup)
+	portals := c.portals()
 	one := func(name string) {
-		out = wire.AppendText(out, wire.Pair{Key: "TargetName", Value: name}, wire.Pair{Key: "TargetAddress", Value: portal})
+		out = wire.AppendText(out, wire.Pair{Key: "TargetName", Value: name})
+		for _, p := range portals {
+			out = wire.AppendText(out, wire.Pair{Key: "TargetAddress", Value: p + "," + strconv.Itoa(ourPortGroup)})
+		}
 	}
 	switch {
 	case value == "" && c.nexus != nil:
@@ -131,14 +134,18 @@ func (c *conn) appendTargets(out []byte, value string) []byte {
 	return out
 }
 
-// portal is the address that discovery tells: the one set, else the one that the client connected to.
-func (c *conn) portal() string {
+// portals are the addresses that discovery tells: those set, else the one that the client connected to, and after it
+// the others of the server.
+func (c *conn) portals() []string {
 	if c.srv.opt.PortalAddress != "" {
-		return c.srv.opt.PortalAddress
+		return strings.Split(c.srv.opt.PortalAddress, ",")
 	}
-	a := c.nc.LocalAddr().String()
-	if host, port, err := net.SplitHostPort(a); err == nil {
-		return net.JoinHostPort(host, port)
+	own := c.nc.LocalAddr().String()
+	out := []string{own}
+	for _, p := range c.srv.opt.Portals {
+		if p != own {
+			out = append(out, p)
+		}
 	}
-	return a
+	return out
 }

@@ -25,8 +25,9 @@ type Exports interface {
 
 // ExportInfo describes an export to clients.
 type ExportInfo struct {
-	Name        string // UTF-8 without NUL, at most 4096 bytes
-	Description string // for people; same limits; may be empty
+	Name        string   // UTF-8 without NUL, at most 4096 bytes
+	Description string   // for people; same limits; may be empty
+	Owner       [16]byte // what the export belongs to, for Options.Authorize and Attach; not told to clients
 }
 
 // ContextProvider is implemented by devices that can tell more about their blocks than base:allocation does;

@@ -90,6 +90,7 @@ func TestForeignClients(t *testing.T) {
 		need(t, "qemu-img")
 		run(t, ctx, "qemu-img", "convert", "-n", "-f", "raw", "-O", "raw", sample, iscsiURI(d, "c"))
 		run(t, ctx, "qemu-img", "compare", "-f", "raw", "-F", "raw", sample, iscsiURI(d, "c"))
+		weir(t, ctx, d, "volume", "access", "set", "c", "--sharing", "on") // for two doors at a time
 		run(t, ctx, "qemu-img", "compare", "-f", "raw", "-F", "raw", nbdURI(d, "c"), iscsiURI(d, "c"))
 	})
 	t.Run("iscsi-ls and iscsi-inq", func(t *testing.T) {

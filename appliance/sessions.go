@@ -1,0 +1,71 @@
+package appliance
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/weirstor/weir/admin/api"
+	"github.com/weirstor/weir/appliance/access"
+)
+
+// Sessions implements admin.Overview.
+func (s *System) Sessions() []api.Session {
+	if s.phase() == api.HealthStarting || s.gateway == nil {
+		return nil
+	}
+	g := s.gateway
+	at := make(map[uint64]*api.Session)
+	var out []api.Session
+	places := g.access.Places()
+	for _, p := range places {
+		out = append(out, describePlace(p))
+	}
+	for i := range out {
+		at[places[i].ID] = &out[i]
+	}
+	if d := g.doors.nbd; d != nil {
+		for _, x := range d.Sessions() {
+			if o := sessionOf(at, x.Attachment); o != nil {
+				o.TLS = x.TLS
+				o.Commands, o.ReadBytes, o.WrittenBytes, o.InFlight = x.Requests, x.BytesRead, x.BytesWritten, x.InFlight
+			}
+		}
+	}
+	if d := g.doors.iscsi; d != nil {
+		for _, x := range d.Sessions() {
+			if o := sessionOf(at, x.Attachment); o != nil {
+				o.Commands, o.ReadBytes, o.WrittenBytes, o.InFlight = x.Commands, x.BytesRead, x.BytesWritten, x.InFlight
+			}
+		}
+	}
+	return out
+}
+
+// sessionOf finds the session that was given a place.
+func sessionOf(at map[uint64]*api.Session, attachment any) *api.Session {
+	if p, ok := attachment.(*access.Place); ok {
+		return at[p.ID]
+	}
+	return nil
+}
+
+func describePlace(p *access.Place) api.Session {
+	out := api.Session{
+		ID: strconv.FormatUint(p.ID, 10), Door: string(p.Client.Door), Remote: p.Client.Remote, Name: p.Client.Initiator,
+		User: p.Client.User, Volume: p.Name, ReadOnly: p.Reader, Since: p.Since,
+	}
+	if len(p.Client.TLS) > 0 {
+		out.Name = p.Client.TLS[0]
+	}
+	return out
+}
+
+func parseSession(id string) (uint64, error) {
+	n, err := strconv.ParseUint(id, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: session %q is not a number", api.ErrInvalid, id)
+	}
+	return n, nil
+}
+
+func noSession(id string) error { return fmt.Errorf("%w: session %s", api.ErrNotFound, id) }
