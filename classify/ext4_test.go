@@ -101,6 +101,13 @@ func wanted(t testing.TB, path string) (block int64, kinds []Region) {
 			}
 		}
 	}
+	for _, dir := range []string{"<2>", "<11>"} { // the root and lost+found
+		for _, b := range strings.Fields(tool(t, "debugfs", "-R", "blocks "+dir, path)) {
+			if _, err := strconv.Atoi(b); err == nil {
+				mark(kinds, b, "", Directory)
+			}
+		}
+	}
 	return block, kinds
 }
 

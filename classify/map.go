@@ -9,11 +9,6 @@ import (
 // maxSpans bounds the memory of a Map, 16 bytes a span: knowledge beyond it is dropped.
 const maxSpans = 1 << 18
 
-// View is the content of a volume. A read beyond its size yields zeroes.
-type View interface {
-	ReadAt(p []byte, off int64) error
-}
-
 // Map is what is known of a volume's layout. It does not change once made; a nil Map knows nothing.
 type Map struct {
 	fs    string
@@ -61,7 +56,6 @@ type span struct {
 // builder collects spans, in any order.
 type builder struct {
 	size  int64
-	names []string
 	spans []span
 }
 

@@ -91,11 +91,11 @@ func gpt(sector int, first, n uint64) []byte {
 	binary.LittleEndian.PutUint32(b[446+12:], math.MaxUint32)
 	h := b[sector:]
 	copy(h, "EFI PART")
-	binary.LittleEndian.PutUint32(h[12:], gptHeaderBytes)
+	binary.LittleEndian.PutUint32(h[12:], 92)
 	binary.LittleEndian.PutUint64(h[72:], 2)
 	binary.LittleEndian.PutUint32(h[80:], 128)
 	binary.LittleEndian.PutUint32(h[84:], 128)
-	binary.LittleEndian.PutUint32(h[16:], crc32.ChecksumIEEE(h[:gptHeaderBytes]))
+	binary.LittleEndian.PutUint32(h[16:], crc32.ChecksumIEEE(h[:92]))
 	e := b[2*sector:]
 	e[0] = 1
 	binary.LittleEndian.PutUint64(e[32:], first)

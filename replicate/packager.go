@@ -17,6 +17,7 @@ import (
 type packager struct {
 	encoder *codec.Encoder
 	maps    map[ident.VolumeID]*classify.Map
+	ages    map[ident.VolumeID]int // epochs since the map was read
 	learn   func(ident.VolumeID, *classify.Map) // tells the write path's tagger
 }
 
@@ -64,17 +65,22 @@ func (p *packager) change(v intercept.EpochVolume, state leaf.State) codec.Volum
 	return ch
 }
 
+// mapEpochs is how many epochs a file system that was recognised is taken for what it was: a busy one changes its group
+// descriptors in each, and its directories are many reads.
+const mapEpochs = 16
+
 // knowledge returns the file-system map of v at the epoch's end, read again when the epoch wrote what decides it.
 func (p *packager) knowledge(v intercept.EpochVolume) *classify.Map {
 	m, known := p.maps[v.ID]
-	if known && !touchesLayout(m, v.Extents) {
+	p.ages[v.ID]++
+	if known && (m.FileSystem() != "" && p.ages[v.ID] < mapEpochs || !touchesLayout(m, v.Extents)) {
 		return m
 	}
 	fresh, err := classify.ReadMap(v.New, v.Size)
 	if err != nil {
 		return m // less well classified, never less well replicated
 	}
-	p.maps[v.ID] = fresh
+	p.maps[v.ID], p.ages[v.ID] = fresh, 0
 	if p.learn != nil {
 		p.learn(v.ID, fresh)
 	}

@@ -73,6 +73,7 @@ func NewShipper(opt Options) *Shipper {
 	s.packager = &packager{
 		encoder: codec.NewEncoder(opt.Codec),
 		maps:    make(map[ident.VolumeID]*classify.Map),
+		ages:    make(map[ident.VolumeID]int),
 		learn:   s.learn,
 	}
 	s.mu.status = Status{State: Connecting, Cluster: opt.Cluster, Head: opt.Group.Ledger().Committed,
