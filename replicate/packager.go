@@ -17,7 +17,7 @@ import (
 type packager struct {
 	encoder *codec.Encoder
 	maps    map[ident.VolumeID]*classify.Map
-	ages    map[ident.VolumeID]int // epochs since the map was read
+	ages    map[ident.VolumeID]int              // epochs since the map was read
 	learn   func(ident.VolumeID, *classify.Map) // tells the write path's tagger
 }
 
