@@ -15,6 +15,7 @@ type Backend interface {
 	Snapshots
 	Disks
 	Cluster
+	Groups
 	Worker
 	Access
 }

@@ -237,3 +237,10 @@ func (f *fake) DropSession(_ context.Context, id string) error {
 	}
 	return nil
 }
+
+func (f *fake) DecideGroup(_ context.Context, group string, a api.GroupAct) (api.GroupDecision, error) {
+	if group != "main" {
+		return api.GroupDecision{}, fmt.Errorf("%w: group %q", api.ErrNotFound, group)
+	}
+	return api.GroupDecision{Act: a.Act, Group: "g1"}, nil
+}

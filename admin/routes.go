@@ -29,7 +29,7 @@ func (s *Server) routes() []route {
 	var all []route
 	for _, part := range [][]route{
 		s.overviewRoutes(), s.volumeRoutes(), s.snapshotRoutes(), s.diskRoutes(), s.clusterRoutes(), s.workRoutes(),
-		s.accessRoutes(),
+		s.accessRoutes(), s.groupRoutes(),
 	} {
 		all = append(all, part...)
 	}

@@ -31,10 +31,14 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// gatewayFile is who this gateway is, in DATA/gateway.json.
+// gatewayFile is who this gateway is and what was decided about its group, in DATA/gateway.json.
 type gatewayFile struct {
-	ID      ident.UUID      `json:"id"`
-	Cluster ident.ClusterID `json:"cluster"` // of the first session; zero: none yet
+	ID       ident.UUID      `json:"id"`
+	Cluster  ident.ClusterID `json:"cluster"` // of the first session; zero: none yet
+	Act      groupAct        `json:"act,omitempty"`
+	From     ident.GroupID   `json:"from,omitzero"`       // of the cluster, to restore
+	ReadOnly *readOnly       `json:"read_only,omitempty"` // why the group must not be written to until something is decided
+	Branches []branch        `json:"branches,omitempty"`
 }
 
 // openGatewayFile reads the identity of the gateway in dir, or gives it one, durably.

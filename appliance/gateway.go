@@ -34,6 +34,8 @@ type gateway struct {
 
 	refusals     refusals
 	reservations *reservations
+	file         *gatewayRecord
+	parted       parted
 
 	volumesMu sync.Mutex // one change of volumes at a time
 	making    struct {
@@ -43,12 +45,15 @@ type gateway struct {
 }
 
 // startGateway recovers the group, makes the volumes that are missing, and begins to ship.
-func (s *System) startGateway(l *certs.Loaded) error {
+func (s *System) startGateway(ctx context.Context, l *certs.Loaded) error {
 	file, err := openGatewayFile(s.cfg.Data)
 	if err != nil {
 		return err
 	}
-	g := &gateway{system: s, traffic: &rpc.Traffic{}}
+	g := &gateway{system: s, traffic: &rpc.Traffic{}, file: &gatewayRecord{dir: s.cfg.Data, file: file}}
+	if err := g.restoreIfDecided(ctx, l); err != nil {
+		return err
+	}
 	if g.access, err = access.Open(filepath.Join(s.cfg.Data, "access")); err != nil {
 		return err
 	}
@@ -58,13 +63,14 @@ func (s *System) startGateway(l *certs.Loaded) error {
 	if g.group, err = s.openGroup(); err != nil {
 		return fmt.Errorf("group %s: %w", groupName, err)
 	}
-	s.closing.add("group "+groupName, g.group.Close)
+	s.closing.add("group "+groupName, g.closeGroup)
 	if err := g.openVolumes(); err != nil {
 		return err
 	}
 	g.group.SetReplication(bool(s.cfg.Replication))
 	if s.cfg.Replication {
-		if err := g.startShipper(l, file); err != nil {
+		g.fenceIfReadOnly()
+		if err := g.startShipper(l); err != nil {
 			return err
 		}
 	}
@@ -76,11 +82,7 @@ func (s *System) startGateway(l *certs.Loaded) error {
 
 // openGroup opens the group's folder, or makes it at the first start.
 func (s *System) openGroup() (*intercept.Group, error) {
-	dir := filepath.Join(s.cfg.Data, "groups", groupName)
-	opt := intercept.Options{
-		LogBudget: int64(s.cfg.LogBudget), EpochInterval: time.Duration(s.cfg.Epoch), EpochBytes: int64(s.cfg.EpochBytes),
-		Logger: s.log.With("room", "intercept", "group", groupName),
-	}
+	dir, opt := s.groupFolder(groupName), s.groupOptions()
 	there, err := exists(filepath.Join(dir, "checkpoint"))
 	if err != nil {
 		return nil, err
@@ -92,6 +94,15 @@ func (s *System) openGroup() (*intercept.Group, error) {
 		return nil, err
 	}
 	return intercept.Create(dir, opt)
+}
+
+func (s *System) groupFolder(name string) string { return filepath.Join(s.cfg.Data, "groups", name) }
+
+func (s *System) groupOptions() intercept.Options {
+	return intercept.Options{
+		LogBudget: int64(s.cfg.LogBudget), EpochInterval: time.Duration(s.cfg.Epoch), EpochBytes: int64(s.cfg.EpochBytes),
+		Logger: s.log.With("room", "intercept", "group", groupName),
+	}
 }
 
 // openVolumes makes the configured volumes that are not there.
@@ -116,29 +127,29 @@ func (g *gateway) openVolumes() error {
 
 // startShipper runs the shipper until its end; one that ends by itself is an event, not the end of the role: hosts
 // still read, and a fenced or broken group refuses writes by itself.
-func (g *gateway) startShipper(l *certs.Loaded, file gatewayFile) error {
+func (g *gateway) startShipper(l *certs.Loaded) error {
 	s := g.system
 	client, err := rpc.Dial(rpc.ClientOptions{Addresses: s.providers(), TLS: l.TLS(), Traffic: g.traffic})
 	if err != nil {
 		return err
 	}
 	s.closing.add("connection to the provider", client.Close)
+	file, remote := g.file.get(), replicate.NewRemote(client)
 	g.shipper = replicate.NewShipper(replicate.Options{
-		Group: g.group, GroupName: groupName, Provider: replicate.NewRemote(client),
+		Group: g.group, GroupName: groupName, Provider: remote, Content: remote,
 		Gateway: file.ID, GatewayName: l.Identity.Name, Cluster: file.Cluster,
 		OnCluster: func(c ident.ClusterID) error {
-			file.Cluster = c
-			return file.write(s.cfg.Data)
+			return g.file.change(func(f *gatewayFile) { f.Cluster = c })
 		},
-		Takeover: s.cfg.Takeover,
-		Logger:   s.log.With("room", "replicate", "group", groupName),
+		Act: g.act(file), OnAct: g.actDone,
+		Logger: s.log.With("room", "replicate", "group", groupName),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	joined := make(chan struct{})
 	go func() {
 		defer close(joined)
 		if err := g.shipper.Run(ctx); err != nil {
-			s.event("error", "replication.stopped", "replication has stopped: "+err.Error())
+			g.shipperEnded(err)
 		}
 	}()
 	s.closing.add("shipper", func() error {

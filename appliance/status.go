@@ -20,7 +20,7 @@ var _ admin.Backend = (*System)(nil)
 func (s *System) Health() api.Health {
 	switch p := s.phase(); {
 	case p == api.HealthStarting:
-		return api.Health{State: p, Reason: "parts are being opened"}
+		return api.Health{State: p, Reason: s.opening()}
 	case p == api.HealthStopping:
 		return api.Health{State: p, Reason: "shutting down"}
 	}
@@ -34,9 +34,12 @@ func (s *System) Health() api.Health {
 
 // health looks at the write path and the shipper.
 func (g *gateway) health() api.Health {
+	if err := g.parted.get(); err != nil {
+		return api.Health{State: api.HealthDegraded, Reason: "the group is read-only: " + err.Error(), Action: advicePart(err)}
+	}
 	if err := g.group.Err(); err != nil {
 		return api.Health{State: api.HealthFailed, Reason: "writes are refused: " + err.Error(),
-			Action: "look at the disk under the data folder; a restart recovers the log, a fenced gateway needs weir gateway --takeover"}
+			Action: "look at the disk under the data folder; a restart recovers the log"}
 	}
 	if g.shipper == nil {
 		return api.Health{State: api.HealthOK}
@@ -44,7 +47,7 @@ func (g *gateway) health() api.Health {
 	switch st := g.shipper.Status(); st.State {
 	case replicate.Blocked:
 		return api.Health{State: api.HealthDegraded, Reason: "replication waits for an operator: " + st.Reason,
-			Action: "decide which side is right; weir gateway --takeover takes the group from another gateway"}
+			Action: "decide which side is right: weir group restore or weir group overwrite"}
 	case replicate.Connecting:
 		if st.Reason != "" {
 			return api.Health{State: api.HealthDegraded, Reason: "no session with the provider: " + st.Reason,
@@ -131,6 +134,8 @@ func (g *gateway) describe() api.Group {
 	if err := g.group.Err(); err != nil {
 		out.Error = err.Error()
 	}
+	out.Deciding = string(g.file.get().Act)
+	out.Choices, out.Branches = g.choices(), g.branches()
 	if g.shipper == nil {
 		return out
 	}

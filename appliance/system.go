@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type System struct {
 	name    string
 	cfg     config.Config
 	log     *slog.Logger
+	token   string // of the admin port
 	journal *admin.Journal
 	started time.Time
 	closing closing
@@ -40,6 +42,7 @@ type System struct {
 	mu struct {
 		sync.Mutex
 		phase     string // api.HealthStarting, HealthOK or HealthStopping
+		opening   string // what is being done while it starts; "": parts are opened
 		addresses api.Addresses
 	}
 }
@@ -49,11 +52,21 @@ const backgroundWorkers = 2
 
 // Start starts a role and returns when its doors are open. ctx bounds the start only.
 func Start(ctx context.Context, role api.Role, cfg config.Config, log *slog.Logger) (*System, error) {
+	return startWith(ctx, role, cfg, log, lasting{runfile.NewToken(), admin.NewJournal()})
+}
+
+// lasting is what stays the same when a role starts anew.
+type lasting struct {
+	token   string // of the admin port
+	journal *admin.Journal
+}
+
+func startWith(ctx context.Context, role api.Role, cfg config.Config, log *slog.Logger, l lasting) (*System, error) {
 	if err := check(role, &cfg); err != nil {
 		return nil, err
 	}
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), runtime.NumCPU()+backgroundWorkers))
-	s := &System{role: role, cfg: cfg, log: log, journal: admin.NewJournal(), started: time.Now(), failed: make(chan error, 4)}
+	s := &System{role: role, cfg: cfg, log: log, token: l.token, journal: l.journal, started: time.Now(), failed: make(chan error, 4)}
 	s.mu.phase = api.HealthStarting
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start of weir %s: %w", role, err), s.Close())
@@ -80,8 +93,7 @@ func (s *System) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	token := runfile.NewToken()
-	if err := s.startAdmin(token); err != nil {
+	if err := s.startAdmin(s.token); err != nil {
 		return err
 	}
 	if s.role != api.RoleGateway {
@@ -96,11 +108,11 @@ func (s *System) start(ctx context.Context) error {
 		return err
 	}
 	if s.role != api.RoleProvider {
-		if err := s.startGateway(gateway); err != nil {
+		if err := s.startGateway(ctx, gateway); err != nil {
 			return err
 		}
 	}
-	return s.open(token)
+	return s.open(s.token)
 }
 
 // certificates loads what the role needs; role all makes its own.
@@ -209,6 +221,19 @@ func (s *System) setPhase(p string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.phase = p
+}
+
+// setOpening says what the start is at.
+func (s *System) setOpening(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.opening = what
+}
+
+func (s *System) opening() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return cmp.Or(s.mu.opening, "parts are being opened")
 }
 
 // event tells operators, in the journal and in the log.

@@ -19,12 +19,11 @@ import (
 
 // Group is an open group. All methods are safe for concurrent use; none may be called after Close.
 type Group struct {
-	opt      Options
-	dir      string
-	id       ident.GroupID
-	timeline ident.Timeline
-	lock     io.Closer
-	log      *wal.Log
+	opt  Options
+	dir  string
+	id   ident.GroupID
+	lock io.Closer
+	log  *wal.Log
 
 	recordMax int64 // bytes; of a write that is one record
 	batchMax  int64 // bytes; of a batch in the log
@@ -77,7 +76,11 @@ type Group struct {
 func (g *Group) ID() ident.GroupID { return g.id }
 
 // Timeline names the group's present history.
-func (g *Group) Timeline() ident.Timeline { return g.timeline }
+func (g *Group) Timeline() ident.Timeline {
+	g.durable.Lock()
+	defer g.durable.Unlock()
+	return g.durable.state.Timeline
+}
 
 // Err returns the latched failure, nil while the group works. After a failed write or sync of the log nothing is
 // acknowledged any more; the group must be closed and opened again.

@@ -77,13 +77,13 @@ func (g *Group) create() error {
 		}
 	}
 	g.id = ident.GroupID{UUID: ident.NewUUID()}
-	g.timeline = ident.Timeline{UUID: ident.NewUUID()}
 	log, start, err := wal.Create(g.logOptions(g.opt.SegmentBytes))
 	if err != nil {
 		return err
 	}
 	g.log = log
-	g.durable.state = checkpoint.State{Group: g.id, Timeline: g.timeline, SegmentBytes: g.opt.SegmentBytes, Start: start}
+	g.durable.state = checkpoint.State{Group: g.id, Timeline: ident.Timeline{UUID: ident.NewUUID()}, SegmentBytes: g.opt.SegmentBytes,
+		Start: start}
 	if g.durable.store, err = checkpoint.Create(g.opt.FS, g.dir, &g.durable.state); err != nil {
 		return errors.Join(err, log.Abandon())
 	}
@@ -125,7 +125,7 @@ func (g *Group) open() error {
 		return err
 	}
 	g.durable.store, g.durable.state = store, state
-	g.id, g.timeline = state.Group, state.Timeline
+	g.id = state.Group
 	var chain []*shadow
 	r := &replay{group: g, bases: make(map[uint32]ident.VolumeID)}
 	for i := range state.Shadows {

@@ -41,7 +41,7 @@ func (g *testGateway) ctx() context.Context {
 
 func (g *testGateway) open(takeover bool) error {
 	r, err := rpc.NewProviderClient(g.cl).OpenSession(g.ctx(), &rpc.OpenSessionRequest{
-		Group: g.group.UUID[:], GroupName: "grp", Gateway: g.id[:], GatewayName: "gw", Takeover: takeover,
+		Group: g.group.UUID[:], GroupName: "grp", Gateway: g.id[:], GatewayName: "gw", Takeover: takeover, Replace: true,
 	})
 	if err != nil {
 		return err

@@ -164,7 +164,7 @@ func (v *rival) run(nodes []*Node, ops int) {
 
 func (v *rival) openOnce(ctx context.Context, calls rpc.ProviderClient) {
 	a := v.r.do(v.n, operation{kind: opOpen}, func() answer {
-		r, err := calls.OpenSession(ctx, &rpc.OpenSessionRequest{Group: v.group.UUID[:], Gateway: v.id[:], Takeover: true})
+		r, err := calls.OpenSession(ctx, &rpc.OpenSessionRequest{Group: v.group.UUID[:], Gateway: v.id[:], Takeover: true, Replace: true})
 		if err != nil {
 			return answer{unknown: true}
 		}

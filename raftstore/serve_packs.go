@@ -351,8 +351,8 @@ func (s *server) HavePacks(ctx context.Context, r *rpc.HavePacksRequest) (*rpc.H
 		}
 		refs[i].Size = m.GetSize()
 	}
-	if _, err := s.placeFor(ctx, group, r.GetTerm()); err != nil {
-		return nil, err
+	if _, err := s.placeFor(ctx, group, r.GetTerm()); err != nil || len(refs) == 0 {
+		return &rpc.HavePacksReply{}, err
 	}
 	t, err := try(s.fsm, func(st *meta.State) (*tally, error) { return newTally(st, group, refs) })
 	if err != nil {

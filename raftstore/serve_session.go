@@ -20,6 +20,9 @@ func (s *server) OpenSession(ctx context.Context, r *rpc.OpenSessionRequest) (*r
 	if err := s.requireLeader(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.welcome(cmd, r); err != nil {
+		return nil, err
+	}
 	granted, err := s.propose(cmd)
 	if err != nil {
 		return nil, err
@@ -44,6 +47,25 @@ func (s *server) OpenSession(ctx context.Context, r *rpc.OpenSessionRequest) (*r
 	return reply, nil
 }
 
+// welcome refuses a gateway whose history is not the group's, before a term is granted to it: whoever holds the group
+// goes on.
+func (s *server) welcome(cmd *meta.OpenSession, r *rpc.OpenSessionRequest) error {
+	known, err := rpc.ToPoint(r.GetKnownHead())
+	if err != nil {
+		return fmt.Errorf("known head: %w", err)
+	}
+	sent, err := rpc.ToPoint(r.GetSent())
+	if err != nil {
+		return fmt.Errorf("sent point: %w", err)
+	}
+	s.fsm.read(func(st *meta.State) {
+		if err = st.MayOpen(cmd); err == nil && !r.GetReplace() {
+			err = st.MayContinue(cmd, known, sent, r.GetApart())
+		}
+	})
+	return err
+}
+
 func openCommand(r *rpc.OpenSessionRequest) (*meta.OpenSession, error) {
 	cmd := &meta.OpenSession{GroupName: r.GetGroupName(), GatewayName: r.GetGatewayName(), Takeover: r.GetTakeover()}
 	var err error
@@ -59,9 +81,6 @@ func openCommand(r *rpc.OpenSessionRequest) (*meta.OpenSession, error) {
 			return nil, fmt.Errorf("cluster: %w", err)
 		}
 		cmd.Cluster = ident.ClusterID{UUID: u}
-	}
-	if _, err := rpc.ToPoint(r.GetKnownHead()); err != nil {
-		return nil, err
 	}
 	if err := checkText("group name", cmd.GroupName); err != nil {
 		return nil, err

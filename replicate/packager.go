@@ -24,11 +24,10 @@ type packager struct {
 // mapHeadBytes is how much of the start of a volume decides what is on it: partition table and first superblock.
 const mapHeadBytes = 2 << 20
 
-// pack encodes e on top of the previous point and hands each pack to put in stream order. states are the state hashes
-// at the previous point. The commit names every volume of the group at the epoch's end.
-func (p *packager) pack(ctx context.Context, e *intercept.Epoch, previous ident.Point, group ident.GroupID,
+// pack encodes e, whose volumes are given, on top of the previous point and hands each pack to put in stream order.
+// states are the state hashes at the previous point. The commit names every volume of the group at the epoch's end.
+func (p *packager) pack(ctx context.Context, e *intercept.Epoch, volumes []intercept.EpochVolume, previous ident.Point, group ident.GroupID,
 	timeline ident.Timeline, states map[ident.VolumeID]leaf.State, put func(pack.Pack) error) (*Commit, error) {
-	volumes := e.Volumes()
 	changes := make([]codec.VolumeChange, len(volumes))
 	for i, v := range volumes {
 		changes[i] = p.change(v, states[v.ID])

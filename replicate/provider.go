@@ -20,6 +20,9 @@ type Provider interface {
 	// PutPack returns when a quorum of the group's replicas has the pack on stable storage. p.Bytes is not kept.
 	PutPack(ctx context.Context, group ident.GroupID, term uint64, p pack.Pack) error
 
+	// CheckSession returns nil while term is the group's present session term; rpc.ErrStaleTerm when it is not.
+	CheckSession(ctx context.Context, group ident.GroupID, term uint64) error
+
 	// Commit makes c a point, exactly once however often it is called. inline are packs of c that were not put.
 	Commit(ctx context.Context, term uint64, c *Commit, inline []pack.Pack) (number uint64, err error)
 }
@@ -31,8 +34,11 @@ type SessionRequest struct {
 	Gateway     ident.UUID // of the gateway's data folder
 	GatewayName string
 	Cluster     ident.ClusterID // zero: none known yet
-	KnownHead   ident.Point
-	Takeover    bool
+	KnownHead   ident.Point     // last point known to be committed; zero: none
+	Sent        ident.Point     // its commit may have been sent; zero: none
+	Takeover    bool            // take the group from another gateway
+	Replace     bool            // go on although the head is neither KnownHead nor Sent
+	Apart       bool            // begin a group beside one of the same gateway and name
 }
 
 // Session is a granted session term and what the provider holds.
@@ -41,6 +47,7 @@ type Session struct {
 	Term    uint64
 	Head    ident.Point
 	States  map[ident.VolumeID]leaf.State // at Head
+	Volumes []VolumeState                 // at Head, without counts
 }
 
 // learnTimeout bounds the one question that a session can do without.
@@ -65,7 +72,10 @@ func (r *Remote) OpenSession(ctx context.Context, q SessionRequest) (Session, er
 		GatewayName: q.GatewayName,
 		Cluster:     clusterBytes(q.Cluster),
 		KnownHead:   rpc.FromPoint(q.KnownHead),
+		Sent:        rpc.FromPoint(q.Sent),
 		Takeover:    q.Takeover,
+		Replace:     q.Replace,
+		Apart:       q.Apart,
 	})
 	if err != nil {
 		return Session{}, err
@@ -84,7 +94,12 @@ func (r *Remote) OpenSession(ctx context.Context, q SessionRequest) (Session, er
 			return Session{}, fmt.Errorf("volume in session reply: %w: ID of %d, state hash of %d bytes",
 				rpc.ErrBadRequest, len(v.GetVolume()), len(v.GetStateHash()))
 		}
-		s.States[ident.VolumeID{UUID: id}] = leaf.StateOf([16]byte(v.GetStateHash()))
+		volume := VolumeState{
+			Volume: ident.VolumeID{UUID: id}, Name: v.GetName(), Size: v.GetSize(), BlockSize: int(v.GetBlockSize()),
+			State: leaf.StateOf([16]byte(v.GetStateHash())),
+		}
+		s.States[volume.Volume] = volume.State
+		s.Volumes = append(s.Volumes, volume)
 	}
 	return s, nil
 }
@@ -112,6 +127,11 @@ func clusterBytes(c ident.ClusterID) []byte {
 
 func (r *Remote) PutPack(ctx context.Context, group ident.GroupID, term uint64, p pack.Pack) error {
 	_, err := rpc.PutPack(ctx, r.client, &rpc.PutPackRequest{Group: group, Term: term, ID: p.ID, Data: p.Bytes})
+	return err
+}
+
+func (r *Remote) CheckSession(ctx context.Context, group ident.GroupID, term uint64) error {
+	_, err := r.calls.HavePacks(ctx, &rpc.HavePacksRequest{Group: group.UUID[:], Term: term})
 	return err
 }
 

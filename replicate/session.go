@@ -17,12 +17,16 @@ var ErrStateMismatch = errors.New("gateway and provider differ in the content of
 // have been sent is committed. After it, the provider's head is the write path's last committed point.
 func (s *Shipper) open(ctx context.Context) (term uint64, err error) {
 	ledger := s.opt.Group.Ledger()
-	known := ledger.Committed
-	session, err := s.opt.Provider.OpenSession(ctx, SessionRequest{
+	request := SessionRequest{
 		Group: s.opt.Group.ID(), GroupName: s.opt.GroupName,
 		Gateway: s.opt.Gateway, GatewayName: s.opt.GatewayName,
-		Cluster: s.cluster(), KnownHead: known, Takeover: s.opt.Takeover,
-	})
+		Cluster: s.cluster(), KnownHead: ledger.Committed, Takeover: s.act != None,
+		Replace: s.act == Overwrite, Apart: s.act == Overwrite,
+	}
+	if ledger.Sent != nil {
+		request.Sent = *ledger.Sent
+	}
+	session, err := s.opt.Provider.OpenSession(ctx, request)
 	if err != nil {
 		return 0, fmt.Errorf("opening a session: %w", err)
 	}
@@ -30,9 +34,12 @@ func (s *Shipper) open(ctx context.Context) (term uint64, err error) {
 		return 0, err
 	}
 	if err := s.reconcile(session); err != nil {
-		return 0, err
+		if s.act != Overwrite || !errors.Is(err, rpc.ErrHistory) && !errors.Is(err, ErrStateMismatch) {
+			return 0, err
+		}
+		return session.Term, s.replace(ctx, session)
 	}
-	return session.Term, nil
+	return session.Term, s.acted()
 }
 
 func (s *Shipper) cluster() ident.ClusterID {

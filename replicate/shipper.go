@@ -28,7 +28,10 @@ type Options struct {
 	GatewayName string
 	Cluster     ident.ClusterID             // known from an earlier session; zero: first contact
 	OnCluster   func(ident.ClusterID) error // makes the cluster of the first session durable; nil: not kept
-	Takeover    bool                        // the operator's explicit act
+	Act         Act                         // the operator's explicit act, for the next session
+	OnAct       func() error                // makes durable that the act is done; nil: not kept
+	Content     Content                     // of the provider's points; needed by Overwrite
+	CheckEvery  time.Duration               // how often an idle session is checked; 0: 5 s
 	Codec       codec.Options
 	Logger      *slog.Logger
 }
@@ -41,8 +44,10 @@ type Shipper struct {
 	packager *packager
 	retry    chan struct{} // an operator has acted: try again from Blocked
 
-	// held is the epoch being shipped; it outlives a broken session. Owned by Run.
+	// held is the epoch being shipped; it outlives a broken session. Owned by Run, as are act and over.
 	held *shipment
+	act  Act
+	over *replaced // what the held epoch replaces instead of continuing it; nil: nothing
 
 	mu struct {
 		sync.Mutex
@@ -63,13 +68,17 @@ type shipment struct {
 const (
 	reconnectDelayMin = 100 * time.Millisecond
 	reconnectDelayMax = 5 * time.Second
+	checkEveryDefault = 5 * time.Second
 	putsInFlight      = 4         // packs of at most 8 MiB each
 	inlineBytesMax    = 256 << 10 // an epoch's only pack, up to here, travels with the commit
 )
 
 // NewShipper returns a Shipper; Run does the work.
 func NewShipper(opt Options) *Shipper {
-	s := &Shipper{opt: opt, retry: make(chan struct{}, 1)}
+	if opt.CheckEvery == 0 {
+		opt.CheckEvery = checkEveryDefault
+	}
+	s := &Shipper{opt: opt, act: opt.Act, retry: make(chan struct{}, 1)}
 	s.packager = &packager{
 		encoder: codec.NewEncoder(opt.Codec),
 		maps:    make(map[ident.VolumeID]*classify.Map),
@@ -116,7 +125,8 @@ func (s *Shipper) setState(state State, reason error) {
 }
 
 // Run ships until ctx ends, and then returns nil; or until the group is fenced or fails, and then returns why. Epochs
-// not committed then stay sealed in the write log.
+// not committed then stay sealed in the write log. A group whose history is not the cluster's is fenced too: what would
+// be written to it could never be committed. An operator's Act, given to a new Shipper on the group opened anew, goes on.
 func (s *Shipper) Run(ctx context.Context) error {
 	defer s.drop()
 	delay := reconnectDelayMin
@@ -135,6 +145,11 @@ func (s *Shipper) Run(ctx context.Context) error {
 		case s.opt.Group.Err() != nil:
 			s.setState(Stopped, err)
 			return fmt.Errorf("group %s: %w", s.opt.GroupName, s.opt.Group.Err())
+		case otherHistory(err):
+			s.opt.Group.Fence(err)
+			s.setState(Blocked, err)
+			s.opt.Logger.Error("the group is read-only until an operator decides", "group", s.opt.GroupName, "reason", err)
+			return err
 		case needsOperator(err):
 			s.setState(Blocked, err)
 			s.opt.Logger.Error("replication waits for an operator", "group", s.opt.GroupName, "reason", err)
@@ -157,15 +172,18 @@ func (s *Shipper) Run(ctx context.Context) error {
 	}
 }
 
-// needsOperator reports whether trying again can not help by itself.
-func needsOperator(err error) bool {
-	for _, e := range []error{rpc.ErrOwned, rpc.ErrForeign, rpc.ErrHistory, rpc.ErrFork, ErrStateMismatch} {
+// otherHistory reports whether the group's history and the cluster's are known to have parted.
+func otherHistory(err error) bool {
+	for _, e := range []error{rpc.ErrOwned, rpc.ErrForeign, rpc.ErrHistory, rpc.ErrFork, rpc.ErrOtherGroup} {
 		if errors.Is(err, e) {
 			return true
 		}
 	}
 	return false
 }
+
+// needsOperator reports whether trying again can not help by itself, although the history is the same.
+func needsOperator(err error) bool { return errors.Is(err, ErrStateMismatch) }
 
 // drop gives the held epoch back to the write path.
 func (s *Shipper) drop() {
@@ -186,9 +204,9 @@ func (s *Shipper) session(ctx context.Context) error {
 	s.setState(Following, nil)
 	for {
 		if s.held == nil {
-			e, err := s.opt.Group.Next(ctx)
+			e, err := s.next(ctx, term)
 			if err != nil {
-				return fmt.Errorf("next epoch: %w", err)
+				return err
 			}
 			s.held = &shipment{epoch: e}
 		}
@@ -203,15 +221,44 @@ func (s *Shipper) session(ctx context.Context) error {
 	}
 }
 
+// next waits for an epoch. While there is none, the session is checked now and then, so that a gateway from which the
+// group was taken learns of it before it is written to.
+func (s *Shipper) next(ctx context.Context, term uint64) (*intercept.Epoch, error) {
+	for {
+		wait, cancel := context.WithTimeout(ctx, s.opt.CheckEvery)
+		e, err := s.opt.Group.Next(wait)
+		cancel()
+		if err == nil {
+			return e, nil
+		}
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return nil, fmt.Errorf("next epoch: %w", err)
+		}
+		if err := s.opt.Provider.CheckSession(ctx, s.opt.Group.ID(), term); err != nil {
+			return nil, fmt.Errorf("checking the session: %w", err)
+		}
+	}
+}
+
 // prepare packages the held epoch and puts its packs.
 func (s *Shipper) prepare(ctx context.Context, term uint64) error {
+	if s.over != nil {
+		return s.prepareOver(ctx, term)
+	}
+	ledger := s.opt.Group.Ledger()
+	return s.pack(ctx, s.packager, term, s.held.epoch.Volumes(), ledger.Committed, ledger.States)
+}
+
+// pack packages the held epoch, as what volumes say, on top of the previous point, whose state hashes are states, and
+// puts its packs.
+func (s *Shipper) pack(ctx context.Context, p *packager, term uint64, volumes []intercept.EpochVolume, previous ident.Point,
+	states map[ident.VolumeID]leaf.State) error {
 	group := s.opt.Group
-	ledger := group.Ledger()
 	out := newOutbox(ctx, s.opt.Provider, group.ID(), term)
-	c, err := s.packager.pack(out.ctx, s.held.epoch, ledger.Committed, group.ID(), group.Timeline(), ledger.States, out.put)
+	c, err := p.pack(out.ctx, s.held.epoch, volumes, previous, group.ID(), group.Timeline(), states, out.put)
 	inline, putErr := out.wait()
 	if err = cmp.Or(putErr, err); err != nil {
-		s.packager.encoder.Forget()
+		p.encoder.Forget()
 		return err
 	}
 	s.held.commit, s.held.point, s.held.inline, s.held.sent = c, c.Point(), inline, false
@@ -252,9 +299,9 @@ func (s *Shipper) settle(number uint64) error {
 	}
 	s.packager.encoder.Accept()
 	h.epoch.Release()
-	s.held = nil
+	s.held, s.over = nil, nil
 	s.mu.Lock()
 	s.mu.status.add(h.commit, number)
 	s.mu.Unlock()
-	return nil
+	return s.acted()
 }

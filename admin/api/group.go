@@ -16,6 +16,37 @@ type Group struct {
 	Log         Log      `json:"log"`
 	Wire        Wire     `json:"wire"`
 	Error       string   `json:"error,omitempty" doc:"latched or latest failure"`
+	Choices     []string `json:"choices,omitempty" doc:"what an operator can decide, when the group is read-only because its history and the cluster's have parted: restore, takeover, overwrite"`
+	Deciding    string   `json:"deciding,omitempty" doc:"decision that is being carried out"`
+	Branches    []Branch `json:"branches,omitempty" doc:"histories of this group, or of what was in its place, that were replaced by a restore"`
+}
+
+// Branch is the folder of a history that a restore has put aside. It is never replayed.
+type Branch struct {
+	Name   string    `json:"name"`
+	Path   string    `json:"path" doc:"folder on the gateway"`
+	Group  string    `json:"group" doc:"UUID"`
+	At     time.Time `json:"at" doc:"when it was put aside"`
+	Reason string    `json:"reason,omitempty" doc:"why the group was read-only then"`
+}
+
+// The decisions of an operator about a group.
+const (
+	ActRestore   = "restore"
+	ActTakeover  = "takeover"
+	ActOverwrite = "overwrite"
+)
+
+// GroupAct is a decision about a group that is read-only.
+type GroupAct struct {
+	Act  string `json:"act" enum:"restore,takeover,overwrite" doc:"restore: fill the gateway from the cluster's newest point; takeover: take the group from the gateway that holds it, with the same history; overwrite: make the gateway's content the next point"`
+	From string `json:"from,omitempty" doc:"restore: group of the cluster to restore, by UUID or GATEWAY/NAME; absent: the one that belongs here"`
+}
+
+// GroupDecision is what was decided. The gateway starts anew with it.
+type GroupDecision struct {
+	Act   string `json:"act"`
+	Group string `json:"group" doc:"UUID of the cluster's group"`
 }
 
 // Point identifies a recovery point.

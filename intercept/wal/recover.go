@@ -56,7 +56,10 @@ type Recovered struct {
 }
 
 // Create makes the first segment of a new log in opt.Dir. Begin must follow once the owner has made start durable.
-func Create(opt Options) (l *Log, start Start, err error) {
+func Create(opt Options) (l *Log, start Start, err error) { return CreateFrom(opt, 1) }
+
+// CreateFrom is Create for a log whose first record has a given sequence, above 0.
+func CreateFrom(opt Options, first ident.Seq) (l *Log, start Start, err error) {
 	l = newLog(opt)
 	l.mu.lastNumber = 1
 	l.mu.files, l.mu.nextName = 1, 1
@@ -64,9 +67,11 @@ func Create(opt Options) (l *Log, start Start, err error) {
 	if err != nil {
 		return nil, Start{}, err
 	}
-	l.mu.nextSeq = 1
+	l.mu.nextSeq = first
+	l.watermark.Store(uint64(first - 1))
+	l.synced.Store(uint64(first - 1))
 	l.beginLocked(s)
-	return l, Start{Pos: s.pos(PageBytes), Seq: 1}, nil
+	return l, Start{Pos: s.pos(PageBytes), Seq: first, Synced: first - 1}, nil
 }
 
 // Begin starts the log's goroutine; until then nothing may be reserved. context is that of the first batches, since

@@ -19,6 +19,7 @@ var (
 	ErrNotHead     = errors.New("the commit does not build on the head")
 	ErrFork        = errors.New("another commit with the same end exists")
 	ErrHistory     = errors.New("the cluster's head is not in the gateway's history")
+	ErrOtherGroup  = errors.New("the cluster holds another group of this gateway and name")
 	ErrMissing     = errors.New("a pack is not on a quorum of replicas; send it again")
 	ErrNoQuorum    = errors.New("too few replicas are reachable")
 	ErrUnknown     = errors.New("no such object")
@@ -45,6 +46,7 @@ var reasons = []struct {
 	{ErrNotHead, "NOT_HEAD", codes.FailedPrecondition},
 	{ErrFork, "FORK", codes.FailedPrecondition},
 	{ErrHistory, "HISTORY", codes.FailedPrecondition},
+	{ErrOtherGroup, "OTHER_GROUP", codes.FailedPrecondition},
 	{ErrMissing, "MISSING_PACK", codes.FailedPrecondition},
 	{ErrNoQuorum, "NO_QUORUM", codes.Unavailable},
 	{ErrUnknown, "UNKNOWN", codes.NotFound},

@@ -305,6 +305,9 @@ type OpenSessionRequest struct {
 	Cluster       []byte                 `protobuf:"bytes,5,opt,name=cluster,proto3" json:"cluster,omitempty"`                      // cluster that the gateway knows; empty: none yet
 	KnownHead     *Point                 `protobuf:"bytes,6,opt,name=known_head,json=knownHead,proto3" json:"known_head,omitempty"` // last point that the gateway knows committed; absent: none
 	Takeover      bool                   `protobuf:"varint,7,opt,name=takeover,proto3" json:"takeover,omitempty"`                   // the operator's explicit act: take the group from another gateway
+	Sent          *Point                 `protobuf:"bytes,8,opt,name=sent,proto3" json:"sent,omitempty"`                            // point whose commit may have been sent, outcome unknown; absent: none
+	Replace       bool                   `protobuf:"varint,9,opt,name=replace,proto3" json:"replace,omitempty"`                     // the operator's explicit act: go on although the head is none of the two points
+	Apart         bool                   `protobuf:"varint,10,opt,name=apart,proto3" json:"apart,omitempty"`                        // the operator's explicit act: begin a group beside one of the same gateway and name
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -384,6 +387,27 @@ func (x *OpenSessionRequest) GetKnownHead() *Point {
 func (x *OpenSessionRequest) GetTakeover() bool {
 	if x != nil {
 		return x.Takeover
+	}
+	return false
+}
+
+func (x *OpenSessionRequest) GetSent() *Point {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+func (x *OpenSessionRequest) GetReplace() bool {
+	if x != nil {
+		return x.Replace
+	}
+	return false
+}
+
+func (x *OpenSessionRequest) GetApart() bool {
+	if x != nil {
+		return x.Apart
 	}
 	return false
 }
@@ -3193,7 +3217,7 @@ const file_provider_proto_rawDesc = "" +
 	"block_size\x18\x04 \x01(\rR\tblockSize\x12\x1d\n" +
 	"\n" +
 	"state_hash\x18\x05 \x01(\fR\tstateHash\x12-\n" +
-	"\aclasses\x18\x06 \x03(\v2\x13.weir.v1.ClassCountR\aclasses\"\xeb\x01\n" +
+	"\aclasses\x18\x06 \x03(\v2\x13.weir.v1.ClassCountR\aclasses\"\xbf\x02\n" +
 	"\x12OpenSessionRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\fR\x05group\x12\x1d\n" +
 	"\n" +
@@ -3203,7 +3227,11 @@ const file_provider_proto_rawDesc = "" +
 	"\acluster\x18\x05 \x01(\fR\acluster\x12-\n" +
 	"\n" +
 	"known_head\x18\x06 \x01(\v2\x0e.weir.v1.PointR\tknownHead\x12\x1a\n" +
-	"\btakeover\x18\a \x01(\bR\btakeover\"\xb3\x01\n" +
+	"\btakeover\x18\a \x01(\bR\btakeover\x12\"\n" +
+	"\x04sent\x18\b \x01(\v2\x0e.weir.v1.PointR\x04sent\x12\x18\n" +
+	"\areplace\x18\t \x01(\bR\areplace\x12\x14\n" +
+	"\x05apart\x18\n" +
+	" \x01(\bR\x05apart\"\xb3\x01\n" +
 	"\x10OpenSessionReply\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\fR\acluster\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\"\n" +
@@ -3487,82 +3515,83 @@ var file_provider_proto_goTypes = []any{
 var file_provider_proto_depIdxs = []int32{
 	2,  // 0: weir.v1.VolumeState.classes:type_name -> weir.v1.ClassCount
 	0,  // 1: weir.v1.OpenSessionRequest.known_head:type_name -> weir.v1.Point
-	0,  // 2: weir.v1.OpenSessionReply.head:type_name -> weir.v1.Point
-	3,  // 3: weir.v1.OpenSessionReply.volumes:type_name -> weir.v1.VolumeState
-	1,  // 4: weir.v1.HavePacksRequest.packs:type_name -> weir.v1.PackRef
-	0,  // 5: weir.v1.CommitReply.point:type_name -> weir.v1.Point
-	0,  // 6: weir.v1.PointInfo.point:type_name -> weir.v1.Point
-	3,  // 7: weir.v1.PointInfo.volumes:type_name -> weir.v1.VolumeState
-	10, // 8: weir.v1.PointsReply.points:type_name -> weir.v1.PointInfo
-	0,  // 9: weir.v1.NamePointRequest.point:type_name -> weir.v1.Point
-	0,  // 10: weir.v1.DeletePointsRequest.points:type_name -> weir.v1.Point
-	0,  // 11: weir.v1.ReadPointRequest.point:type_name -> weir.v1.Point
-	0,  // 12: weir.v1.PointExtentsRequest.point:type_name -> weir.v1.Point
-	21, // 13: weir.v1.PointExtentsReply.extents:type_name -> weir.v1.Extent
-	0,  // 14: weir.v1.LeavesRequest.point:type_name -> weir.v1.Point
-	0,  // 15: weir.v1.WaitPointRequest.point:type_name -> weir.v1.Point
-	0,  // 16: weir.v1.WaitPointReply.head:type_name -> weir.v1.Point
-	0,  // 17: weir.v1.ExplainPointRequest.point:type_name -> weir.v1.Point
-	29, // 18: weir.v1.ExplainPointReply.chunks:type_name -> weir.v1.ExplainedChunk
-	3,  // 19: weir.v1.ExplainPointReply.volumes:type_name -> weir.v1.VolumeState
-	30, // 20: weir.v1.ExplainPointReply.totals:type_name -> weir.v1.ExplainedTotal
-	0,  // 21: weir.v1.ExplainPointReply.since:type_name -> weir.v1.Point
-	32, // 22: weir.v1.DiskStatus.disk:type_name -> weir.v1.Disk
-	0,  // 23: weir.v1.DiskStatus.point:type_name -> weir.v1.Point
-	21, // 24: weir.v1.DiskStatus.conflicts:type_name -> weir.v1.Extent
-	32, // 25: weir.v1.AddDiskRequest.disk:type_name -> weir.v1.Disk
-	32, // 26: weir.v1.AddDiskReply.disk:type_name -> weir.v1.Disk
-	33, // 27: weir.v1.DisksReply.disks:type_name -> weir.v1.DiskStatus
-	0,  // 28: weir.v1.VerifyDiskReply.point:type_name -> weir.v1.Point
-	21, // 29: weir.v1.VerifyDiskReply.differences:type_name -> weir.v1.Extent
-	0,  // 30: weir.v1.GroupStatus.head:type_name -> weir.v1.Point
-	3,  // 31: weir.v1.GroupStatus.volumes:type_name -> weir.v1.VolumeState
-	0,  // 32: weir.v1.GroupStatus.verified:type_name -> weir.v1.Point
-	42, // 33: weir.v1.StatusReply.nodes:type_name -> weir.v1.NodeStatus
-	43, // 34: weir.v1.StatusReply.groups:type_name -> weir.v1.GroupStatus
-	4,  // 35: weir.v1.Provider.OpenSession:input_type -> weir.v1.OpenSessionRequest
-	6,  // 36: weir.v1.Provider.HavePacks:input_type -> weir.v1.HavePacksRequest
-	8,  // 37: weir.v1.Provider.Commit:input_type -> weir.v1.CommitRequest
-	11, // 38: weir.v1.Provider.Points:input_type -> weir.v1.PointsRequest
-	13, // 39: weir.v1.Provider.NamePoint:input_type -> weir.v1.NamePointRequest
-	15, // 40: weir.v1.Provider.DeletePoints:input_type -> weir.v1.DeletePointsRequest
-	17, // 41: weir.v1.Provider.SetRetention:input_type -> weir.v1.SetRetentionRequest
-	19, // 42: weir.v1.Provider.ReadPoint:input_type -> weir.v1.ReadPointRequest
-	22, // 43: weir.v1.Provider.PointExtents:input_type -> weir.v1.PointExtentsRequest
-	24, // 44: weir.v1.Provider.Leaves:input_type -> weir.v1.LeavesRequest
-	26, // 45: weir.v1.Provider.WaitPoint:input_type -> weir.v1.WaitPointRequest
-	28, // 46: weir.v1.Provider.ExplainPoint:input_type -> weir.v1.ExplainPointRequest
-	34, // 47: weir.v1.Provider.AddDisk:input_type -> weir.v1.AddDiskRequest
-	36, // 48: weir.v1.Provider.RemoveDisk:input_type -> weir.v1.RemoveDiskRequest
-	38, // 49: weir.v1.Provider.Disks:input_type -> weir.v1.DisksRequest
-	40, // 50: weir.v1.Provider.VerifyDisk:input_type -> weir.v1.VerifyDiskRequest
-	44, // 51: weir.v1.Provider.Status:input_type -> weir.v1.StatusRequest
-	46, // 52: weir.v1.Provider.Join:input_type -> weir.v1.JoinRequest
-	48, // 53: weir.v1.Provider.Remove:input_type -> weir.v1.RemoveRequest
-	5,  // 54: weir.v1.Provider.OpenSession:output_type -> weir.v1.OpenSessionReply
-	7,  // 55: weir.v1.Provider.HavePacks:output_type -> weir.v1.HavePacksReply
-	9,  // 56: weir.v1.Provider.Commit:output_type -> weir.v1.CommitReply
-	12, // 57: weir.v1.Provider.Points:output_type -> weir.v1.PointsReply
-	14, // 58: weir.v1.Provider.NamePoint:output_type -> weir.v1.NamePointReply
-	16, // 59: weir.v1.Provider.DeletePoints:output_type -> weir.v1.DeletePointsReply
-	18, // 60: weir.v1.Provider.SetRetention:output_type -> weir.v1.SetRetentionReply
-	20, // 61: weir.v1.Provider.ReadPoint:output_type -> weir.v1.ReadPointReply
-	23, // 62: weir.v1.Provider.PointExtents:output_type -> weir.v1.PointExtentsReply
-	25, // 63: weir.v1.Provider.Leaves:output_type -> weir.v1.LeavesReply
-	27, // 64: weir.v1.Provider.WaitPoint:output_type -> weir.v1.WaitPointReply
-	31, // 65: weir.v1.Provider.ExplainPoint:output_type -> weir.v1.ExplainPointReply
-	35, // 66: weir.v1.Provider.AddDisk:output_type -> weir.v1.AddDiskReply
-	37, // 67: weir.v1.Provider.RemoveDisk:output_type -> weir.v1.RemoveDiskReply
-	39, // 68: weir.v1.Provider.Disks:output_type -> weir.v1.DisksReply
-	41, // 69: weir.v1.Provider.VerifyDisk:output_type -> weir.v1.VerifyDiskReply
-	45, // 70: weir.v1.Provider.Status:output_type -> weir.v1.StatusReply
-	47, // 71: weir.v1.Provider.Join:output_type -> weir.v1.JoinReply
-	49, // 72: weir.v1.Provider.Remove:output_type -> weir.v1.RemoveReply
-	54, // [54:73] is the sub-list for method output_type
-	35, // [35:54] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	0,  // 2: weir.v1.OpenSessionRequest.sent:type_name -> weir.v1.Point
+	0,  // 3: weir.v1.OpenSessionReply.head:type_name -> weir.v1.Point
+	3,  // 4: weir.v1.OpenSessionReply.volumes:type_name -> weir.v1.VolumeState
+	1,  // 5: weir.v1.HavePacksRequest.packs:type_name -> weir.v1.PackRef
+	0,  // 6: weir.v1.CommitReply.point:type_name -> weir.v1.Point
+	0,  // 7: weir.v1.PointInfo.point:type_name -> weir.v1.Point
+	3,  // 8: weir.v1.PointInfo.volumes:type_name -> weir.v1.VolumeState
+	10, // 9: weir.v1.PointsReply.points:type_name -> weir.v1.PointInfo
+	0,  // 10: weir.v1.NamePointRequest.point:type_name -> weir.v1.Point
+	0,  // 11: weir.v1.DeletePointsRequest.points:type_name -> weir.v1.Point
+	0,  // 12: weir.v1.ReadPointRequest.point:type_name -> weir.v1.Point
+	0,  // 13: weir.v1.PointExtentsRequest.point:type_name -> weir.v1.Point
+	21, // 14: weir.v1.PointExtentsReply.extents:type_name -> weir.v1.Extent
+	0,  // 15: weir.v1.LeavesRequest.point:type_name -> weir.v1.Point
+	0,  // 16: weir.v1.WaitPointRequest.point:type_name -> weir.v1.Point
+	0,  // 17: weir.v1.WaitPointReply.head:type_name -> weir.v1.Point
+	0,  // 18: weir.v1.ExplainPointRequest.point:type_name -> weir.v1.Point
+	29, // 19: weir.v1.ExplainPointReply.chunks:type_name -> weir.v1.ExplainedChunk
+	3,  // 20: weir.v1.ExplainPointReply.volumes:type_name -> weir.v1.VolumeState
+	30, // 21: weir.v1.ExplainPointReply.totals:type_name -> weir.v1.ExplainedTotal
+	0,  // 22: weir.v1.ExplainPointReply.since:type_name -> weir.v1.Point
+	32, // 23: weir.v1.DiskStatus.disk:type_name -> weir.v1.Disk
+	0,  // 24: weir.v1.DiskStatus.point:type_name -> weir.v1.Point
+	21, // 25: weir.v1.DiskStatus.conflicts:type_name -> weir.v1.Extent
+	32, // 26: weir.v1.AddDiskRequest.disk:type_name -> weir.v1.Disk
+	32, // 27: weir.v1.AddDiskReply.disk:type_name -> weir.v1.Disk
+	33, // 28: weir.v1.DisksReply.disks:type_name -> weir.v1.DiskStatus
+	0,  // 29: weir.v1.VerifyDiskReply.point:type_name -> weir.v1.Point
+	21, // 30: weir.v1.VerifyDiskReply.differences:type_name -> weir.v1.Extent
+	0,  // 31: weir.v1.GroupStatus.head:type_name -> weir.v1.Point
+	3,  // 32: weir.v1.GroupStatus.volumes:type_name -> weir.v1.VolumeState
+	0,  // 33: weir.v1.GroupStatus.verified:type_name -> weir.v1.Point
+	42, // 34: weir.v1.StatusReply.nodes:type_name -> weir.v1.NodeStatus
+	43, // 35: weir.v1.StatusReply.groups:type_name -> weir.v1.GroupStatus
+	4,  // 36: weir.v1.Provider.OpenSession:input_type -> weir.v1.OpenSessionRequest
+	6,  // 37: weir.v1.Provider.HavePacks:input_type -> weir.v1.HavePacksRequest
+	8,  // 38: weir.v1.Provider.Commit:input_type -> weir.v1.CommitRequest
+	11, // 39: weir.v1.Provider.Points:input_type -> weir.v1.PointsRequest
+	13, // 40: weir.v1.Provider.NamePoint:input_type -> weir.v1.NamePointRequest
+	15, // 41: weir.v1.Provider.DeletePoints:input_type -> weir.v1.DeletePointsRequest
+	17, // 42: weir.v1.Provider.SetRetention:input_type -> weir.v1.SetRetentionRequest
+	19, // 43: weir.v1.Provider.ReadPoint:input_type -> weir.v1.ReadPointRequest
+	22, // 44: weir.v1.Provider.PointExtents:input_type -> weir.v1.PointExtentsRequest
+	24, // 45: weir.v1.Provider.Leaves:input_type -> weir.v1.LeavesRequest
+	26, // 46: weir.v1.Provider.WaitPoint:input_type -> weir.v1.WaitPointRequest
+	28, // 47: weir.v1.Provider.ExplainPoint:input_type -> weir.v1.ExplainPointRequest
+	34, // 48: weir.v1.Provider.AddDisk:input_type -> weir.v1.AddDiskRequest
+	36, // 49: weir.v1.Provider.RemoveDisk:input_type -> weir.v1.RemoveDiskRequest
+	38, // 50: weir.v1.Provider.Disks:input_type -> weir.v1.DisksRequest
+	40, // 51: weir.v1.Provider.VerifyDisk:input_type -> weir.v1.VerifyDiskRequest
+	44, // 52: weir.v1.Provider.Status:input_type -> weir.v1.StatusRequest
+	46, // 53: weir.v1.Provider.Join:input_type -> weir.v1.JoinRequest
+	48, // 54: weir.v1.Provider.Remove:input_type -> weir.v1.RemoveRequest
+	5,  // 55: weir.v1.Provider.OpenSession:output_type -> weir.v1.OpenSessionReply
+	7,  // 56: weir.v1.Provider.HavePacks:output_type -> weir.v1.HavePacksReply
+	9,  // 57: weir.v1.Provider.Commit:output_type -> weir.v1.CommitReply
+	12, // 58: weir.v1.Provider.Points:output_type -> weir.v1.PointsReply
+	14, // 59: weir.v1.Provider.NamePoint:output_type -> weir.v1.NamePointReply
+	16, // 60: weir.v1.Provider.DeletePoints:output_type -> weir.v1.DeletePointsReply
+	18, // 61: weir.v1.Provider.SetRetention:output_type -> weir.v1.SetRetentionReply
+	20, // 62: weir.v1.Provider.ReadPoint:output_type -> weir.v1.ReadPointReply
+	23, // 63: weir.v1.Provider.PointExtents:output_type -> weir.v1.PointExtentsReply
+	25, // 64: weir.v1.Provider.Leaves:output_type -> weir.v1.LeavesReply
+	27, // 65: weir.v1.Provider.WaitPoint:output_type -> weir.v1.WaitPointReply
+	31, // 66: weir.v1.Provider.ExplainPoint:output_type -> weir.v1.ExplainPointReply
+	35, // 67: weir.v1.Provider.AddDisk:output_type -> weir.v1.AddDiskReply
+	37, // 68: weir.v1.Provider.RemoveDisk:output_type -> weir.v1.RemoveDiskReply
+	39, // 69: weir.v1.Provider.Disks:output_type -> weir.v1.DisksReply
+	41, // 70: weir.v1.Provider.VerifyDisk:output_type -> weir.v1.VerifyDiskReply
+	45, // 71: weir.v1.Provider.Status:output_type -> weir.v1.StatusReply
+	47, // 72: weir.v1.Provider.Join:output_type -> weir.v1.JoinReply
+	49, // 73: weir.v1.Provider.Remove:output_type -> weir.v1.RemoveReply
+	55, // [55:74] is the sub-list for method output_type
+	36, // [36:55] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_provider_proto_init() }
