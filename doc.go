@@ -23,12 +23,12 @@
 //	classify    -
 //	intercept   target, classify
 //	replicate   target, classify, intercept
-//	raftstore   target, classify, intercept/ident, intercept/leaf, replicate
+//	raftstore   target, classify, intercept/ident, intercept/leaf, intercept/vfs, replicate
 //	admin       -
 //	appliance   target, classify, intercept, replicate, raftstore, admin
 //	cmd         appliance, admin
 //	tests       everything
 //
-// intercept/ident (names of groups, volumes and points) and intercept/leaf (leaf and state hash) import nothing of
+// intercept/ident (names of groups, volumes and points), intercept/leaf (leaf and state hash) and intercept/vfs import nothing of
 // this module. admin knows the system only through the interface that it declares; appliance implements it.
 package weir

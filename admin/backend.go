@@ -13,6 +13,7 @@ type Backend interface {
 	Overview
 	Volumes
 	Snapshots
+	Clones
 	Disks
 	Cluster
 	Groups

@@ -16,6 +16,7 @@ type fake struct {
 	volumes map[string]api.Volume
 	disks   map[string]api.Disk
 	snaps   []api.Snapshot
+	clones  map[string]api.Clone
 	nodes   map[string]string
 	block   chan struct{} // Wait returns when it is closed
 	access  api.Access

@@ -28,7 +28,7 @@ type route struct {
 func (s *Server) routes() []route {
 	var all []route
 	for _, part := range [][]route{
-		s.overviewRoutes(), s.volumeRoutes(), s.snapshotRoutes(), s.diskRoutes(), s.clusterRoutes(), s.workRoutes(),
+		s.overviewRoutes(), s.volumeRoutes(), s.snapshotRoutes(), s.cloneRoutes(), s.diskRoutes(), s.clusterRoutes(), s.workRoutes(),
 		s.accessRoutes(), s.groupRoutes(),
 	} {
 		all = append(all, part...)

@@ -102,7 +102,7 @@ func (d *pointDevice) BlockSize() int { return d.blockSize }
 
 func (d *pointDevice) ReadOnly() bool { return true }
 
-// device returns what a door serves under name: a volume, or VOLUME@POINT.
+// device returns what a door serves under name: a volume, VOLUME@CLONE or VOLUME@POINT.
 func (g *gateway) device(name string) (target.Device, error) {
 	volume, point, isPoint := strings.Cut(name, "@")
 	if !isPoint {
@@ -114,6 +114,9 @@ func (g *gateway) device(name string) (target.Device, error) {
 			return nil, err
 		}
 		return v, nil
+	}
+	if d, err := g.system.cloneDevice(volume, point); d != nil || err != nil {
+		return d, err
 	}
 	return g.pointDevice(volume, point)
 }

@@ -152,6 +152,11 @@ func (s *System) checkPlace(d config.Disk) error {
 	if s.role != api.RoleAll || d.Kind == "nbd" {
 		return nil
 	}
+	return s.outsideData(d)
+}
+
+// outsideData refuses a place of this machine that lies inside the data folder.
+func (s *System) outsideData(d config.Disk) error {
 	place, err := filepath.Abs(d.Place)
 	if err != nil {
 		return fmt.Errorf("place of a disk: %w", err)

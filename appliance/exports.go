@@ -7,6 +7,7 @@ import (
 	"github.com/weirstor/weir/admin/api"
 	"github.com/weirstor/weir/intercept"
 	"github.com/weirstor/weir/intercept/ident"
+	"github.com/weirstor/weir/raftstore/clone"
 	"github.com/weirstor/weir/target"
 	"github.com/weirstor/weir/target/nbd"
 )
@@ -36,6 +37,9 @@ func (e exports) List() []nbd.ExportInfo {
 	for _, v := range e.gateway.group.Volumes() {
 		out = append(out, nbd.ExportInfo{Name: v.Name(), Description: "volume of group " + groupName, Owner: v.ID().UUID})
 	}
+	for _, d := range e.gateway.system.cloneDevices() {
+		out = append(out, nbd.ExportInfo{Name: d.Name(), Description: "clone", Owner: ownerOf(d)})
+	}
 	return out
 }
 
@@ -46,6 +50,8 @@ func ownerOf(d target.Device) ident.UUID {
 		return d.ID().UUID
 	case *pointDevice:
 		return d.volume.UUID
+	case *clone.Device:
+		return d.Spec().ID.UUID
 	}
 	return ident.UUID{}
 }

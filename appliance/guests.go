@@ -87,13 +87,22 @@ func (g *gateway) attachNBD(ctx context.Context, a nbd.Attempt) (nbd.Attachment,
 
 // attachISCSI is asked by the iSCSI door before a session begins.
 func (g *gateway) attachISCSI(a iscsi.Attempt) (iscsi.Attachment, error) {
-	name, isPoint := a.Target.Alias, strings.Contains(a.Target.Alias, "@")
+	name := a.Target.Alias
 	c := iscsiClient(a)
-	p, err := g.access.Attach(context.Background(), a.Target.Owner, name, c, isPoint, func(error) { a.Cut() })
+	p, err := g.access.Attach(context.Background(), a.Target.Owner, name, c, g.readOnly(name), func(error) { a.Cut() })
 	if err != nil {
 		return nil, g.turnedAway("iscsi", name, c, err)
 	}
 	return p, nil
+}
+
+// readOnly reports whether what is served under name takes no writes from anybody: a point, or a clone that is only read.
+func (g *gateway) readOnly(name string) bool {
+	_, of, isPoint := strings.Cut(name, "@")
+	if c := g.system.clones.Find(of); isPoint && c != nil {
+		return c.Spec().ReadOnly
+	}
+	return isPoint
 }
 
 // turnedAway tells operators of a client that was refused, and gives the client its reason.

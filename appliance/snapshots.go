@@ -131,6 +131,9 @@ func (s *System) CreateSnapshot(ctx context.Context, group, name string) (api.Sn
 	if err != nil {
 		return api.Snapshot{}, err
 	}
+	if s.clones.Find(name) != nil {
+		return api.Snapshot{}, api.Advise(fmt.Errorf("%w: a clone is called %q", api.ErrConflict, name), "take another name")
+	}
 	release, err := g.claim(name)
 	if err != nil {
 		return api.Snapshot{}, err
@@ -206,6 +209,12 @@ func (s *System) DeleteSnapshot(ctx context.Context, group, point string) error 
 	p, err := findPoint(ctx, c.calls, id.UUID[:], point)
 	if err != nil {
 		return err
+	}
+	if who, err := s.pinsOf(ctx, p); err != nil || who != "" {
+		if err != nil {
+			return clusterError(err)
+		}
+		return api.Advise(fmt.Errorf("%w: point %s is kept by %s", api.ErrConflict, point, who), "delete that first")
 	}
 	if err := dropPoint(ctx, c.calls, p); err != nil {
 		return clusterError(err)

@@ -19,6 +19,7 @@ import (
 	"github.com/weirstor/weir/appliance/certs"
 	"github.com/weirstor/weir/appliance/config"
 	"github.com/weirstor/weir/raftstore"
+	"github.com/weirstor/weir/raftstore/clone"
 )
 
 // System is one running role. Its methods are safe for concurrent use; Close is called once.
@@ -36,6 +37,8 @@ type System struct {
 	provider *raftstore.Node           // nil in role gateway
 	gateway  *gateway                  // nil in role provider
 	cluster  *cluster                  // the provider cluster as seen by RPC
+	clones   *clone.Set                // points that are served
+	served   doors                     // of a provider, for its clones
 	web      *certs.Web                // certificate of the admin port; nil on loopback
 	sockets  map[string][]net.Listener // of a service manager, by name, not used yet
 
@@ -105,6 +108,9 @@ func (s *System) start(ctx context.Context) error {
 		gateway = node // a node looks at its cluster as itself
 	}
 	if err := s.startCluster(gateway); err != nil {
+		return err
+	}
+	if err := s.startClones(); err != nil {
 		return err
 	}
 	if s.role != api.RoleProvider {
@@ -179,6 +185,8 @@ func (s *System) open(token string) error {
 		if err := s.startDoors(); err != nil {
 			return err
 		}
+	} else if err := s.startCloneDoors(); err != nil {
+		return err
 	}
 	d := runfile.Daemon{Addresses: s.Addresses(), Token: token}
 	if s.web != nil {

@@ -213,7 +213,7 @@ func TestRolesApart(t *testing.T) {
 		}
 	}
 	pc := testConfig(t)
-	pc.Certs, pc.Bootstrap = filepath.Join(pki, "n1"), true
+	pc.Certs, pc.Bootstrap, pc.ServeNBD, pc.ServeISCSI = filepath.Join(pki, "n1"), true, "127.0.0.1:0", "127.0.0.1:0"
 	p := start(t, api.RoleProvider, pc)
 	defer stop(t, p)
 	gc := testConfig(t)
@@ -234,9 +234,11 @@ func TestRolesApart(t *testing.T) {
 	if _, err := p.CreateVolume(t.Context(), api.VolumeCreate{Name: "w", Size: 1 << 20}); !errors.Is(err, api.ErrUnsupported) {
 		t.Errorf("volume at a provider: %v, want unsupported", err)
 	}
-	if list, err := p.Snapshots(t.Context(), groupName); err != nil || len(list) == 0 {
-		t.Errorf("points at the provider: %v, %v", list, err)
+	list, err := p.Snapshots(t.Context(), groupName)
+	if err != nil || len(list) == 0 {
+		t.Fatalf("points at the provider: %v, %v", list, err)
 	}
+	cloneAtProvider(t, p, pointText(list[0]))
 	if cl, err := p.Cluster(t.Context()); err != nil || cl.Leader != "n1" || len(cl.Nodes) != 1 {
 		t.Errorf("cluster: %+v, %v", cl, err)
 	}

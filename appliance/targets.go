@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirstor/weir/admin/api"
 	"github.com/weirstor/weir/intercept"
+	"github.com/weirstor/weir/raftstore/clone"
 	"github.com/weirstor/weir/target"
 	"github.com/weirstor/weir/target/iscsi"
 )
@@ -45,6 +46,8 @@ func (t *targets) Target(iqn string) (target.Device, iscsi.TargetInfo, error) {
 		info.ID = d.ID().UUID
 	case *pointDevice:
 		info.ID = d.id()
+	case *clone.Device:
+		info.ID = d.ID()
 	}
 	return d, info, nil
 }
@@ -76,6 +79,11 @@ func (t *targets) List() []iscsi.TargetInfo {
 		id := v.ID().UUID
 		out = append(out, iscsi.TargetInfo{IQN: iscsi.IQN(v.Name()), Alias: v.Name(), ID: id, Owner: id,
 			Access: iscsiAccess(t.gateway.access.Rules(id))})
+	}
+	for _, d := range t.gateway.system.cloneDevices() {
+		owner := ownerOf(d)
+		out = append(out, iscsi.TargetInfo{IQN: targetName(d.Name()), Alias: d.Name(), ID: d.ID(), Owner: owner,
+			Access: iscsiAccess(t.gateway.access.Rules(owner))})
 	}
 	return out
 }

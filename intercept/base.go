@@ -27,6 +27,11 @@ type base struct {
 	file   vfs.File
 	leaves *leaf.Table
 	leafF  vfs.File
+	path   string // of the image that was adopted; "": the file is the group's own
+
+	// writing is held while blocks and their leaves change together. Who finds that the two differ looks again with it.
+	writing sync.Mutex
+	half    *half // guarded by writing; nil: every block has its leaf
 }
 
 const (
@@ -61,6 +66,12 @@ func createFiles(fs vfs.FS, dir, raw, leaves string, number uint32, id ident.Vol
 	if err = f.Truncate(size); err == nil {
 		err = f.Datasync()
 	}
+	return b.addLeaves(fs, dir, raw, leaves, zeroKnown, err)
+}
+
+// addLeaves makes the leaf table of b, whose file, named raw, is there unless err says otherwise; without success nothing
+// is left.
+func (b *base) addLeaves(fs vfs.FS, dir, raw, leaves string, zeroKnown bool, err error) (*base, error) {
 	if err == nil {
 		err = fs.SyncDir(dir)
 	}
@@ -89,7 +100,10 @@ func createFiles(fs vfs.FS, dir, raw, leaves string, number uint32, id ident.Vol
 func openBase(fs vfs.FS, dir string, number uint32, id ident.VolumeID) (*base, error) {
 	raw, leaves := baseNames(dir, id)
 	b, err := openFiles(fs, raw, leaves, number, id)
-	if err != nil {
+	switch {
+	case errors.Is(err, vfs.ErrLocked):
+		return nil, fmt.Errorf("image of a volume: %w: %w", ErrInUse, err)
+	case err != nil:
 		return nil, &DamageError{Path: raw, Err: err}
 	}
 	return b, nil
@@ -101,12 +115,21 @@ func openFiles(fs vfs.FS, raw, leaves string, number uint32, id ident.VolumeID) 
 		return nil, err
 	}
 	b := &base{number: number, id: id, leafF: f}
-	if b.leaves, err = leaf.OpenTable(f); err == nil {
+	if b.leaves, err = leaf.OpenTable(f); err != nil {
+		b.close()
+		return nil, &DamageError{Path: leaves, Err: err}
+	}
+	if b.path, err = fs.LinkedTo(raw); err == nil && b.path != "" {
+		b.file, err = fs.Claim(raw)
+	} else if err == nil {
 		b.file, err = fs.Open(raw)
 	}
 	if err != nil {
 		b.close()
-		return nil, &DamageError{Path: leaves, Err: err}
+		if errors.Is(err, vfs.ErrLocked) {
+			return nil, err
+		}
+		return nil, &DamageError{Path: raw, Err: err}
 	}
 	return b, nil
 }
@@ -118,6 +141,9 @@ func (b *base) grow(size int64) error {
 		if err = b.file.Truncate(size); err == nil {
 			err = b.file.Datasync()
 		}
+	}
+	if err != nil && b.path != "" {
+		return fmt.Errorf("%s has %d bytes, %d are wanted; make it larger first: %w", b.path, have, size, err)
 	}
 	if err != nil {
 		return fmt.Errorf("base: %w", err)
@@ -152,6 +178,7 @@ func (g *Group) removeOrphans() error {
 		raw, leaves := baseNames(g.dir, b.id)
 		keep[raw], keep[leaves] = true, true
 	}
+	g.syncing.files(g.dir, keep)
 	for _, s := range *g.shadows.chain.Load() {
 		for i := range s.table.volumes {
 			raw, leaves := shadowNames(g.dir, s.id, s.table.volumes[i].ID)
@@ -171,7 +198,9 @@ func (g *Group) removeOrphans() error {
 }
 
 // ownName are the names of files that the group makes for volumes.
-var ownName = regexp.MustCompile(`^(base|shadow-[0-9]+)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(raw|leaf|leaf\.new)$`)
+var ownName = regexp.MustCompile(`^((base|shadow-[0-9]+)-` + uuidPattern + `\.(raw|leaf|leaf\.new)|todo-` + uuidPattern + `-[0-9]+\.map(\.new)?)$`)
+
+const uuidPattern = `[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`
 
 // baseScratch is what one read of the base needs beside the caller's slice.
 type baseScratch struct {
@@ -190,13 +219,18 @@ type past struct {
 	end   ident.Seq
 }
 
-// read fills p with the content at off and checks it. What the file does not have reads as zeroes. A block that does
-// not check is returned as it is when it may be half destaged, which st, the reader's stack, knows. With at, blocks
-// that changed since that point are taken from its shadows.
-func (b *base) read(p []byte, off int64, st *stack, at *past) error {
+// read fills p with the content at off and checks it. What the file does not have reads as zeroes. With at, blocks that
+// changed since that point are taken from its shadows.
+func (b *base) read(p []byte, off int64, at *past) error {
 	for len(p) > 0 {
 		n := int(min(int64(len(p)), baseReadMax-off%baseReadMax))
-		if err := b.readSome(p[:n], off, st, at); err != nil {
+		err := b.readSome(p[:n], off, at, nil)
+		if errors.Is(err, errLeaf) { // or it was being written
+			b.writing.Lock()
+			err = b.readSome(p[:n], off, at, b.half)
+			b.writing.Unlock()
+		}
+		if err != nil {
 			return err
 		}
 		p, off = p[n:], off+int64(n)
@@ -204,7 +238,9 @@ func (b *base) read(p []byte, off int64, st *stack, at *past) error {
 	return nil
 }
 
-func (b *base) readSome(p []byte, off int64, st *stack, at *past) error {
+// readSome is read of a range within baseReadMax. With h, blocks that were half written when that failed are accepted if
+// what is kept of them checks.
+func (b *base) readSome(p []byte, off int64, at *past, h *half) error {
 	sc := basePool.Get().(*baseScratch)
 	defer basePool.Put(sc)
 	first, end := off/leaf.BlockSize, (off+int64(len(p))+leaf.BlockSize-1)/leaf.BlockSize
@@ -229,7 +265,7 @@ func (b *base) readSome(p []byte, off int64, st *stack, at *past) error {
 			return err
 		}
 	}
-	if err := b.check(data, sc.entries, first, st, kept); err != nil {
+	if err := b.check(data, sc.entries, first, kept, h); err != nil {
 		return err
 	}
 	if n != len(p) {
@@ -239,16 +275,14 @@ func (b *base) readSome(p []byte, off int64, st *stack, at *past) error {
 }
 
 // check compares whole blocks, the first of which is number first, with what the leaf table has, except those in skip.
-func (b *base) check(data []byte, entries []leaf.Entry, first int64, st *stack, skip []bool) error {
+func (b *base) check(data []byte, entries []leaf.Entry, first int64, skip []bool, h *half) error {
 	for i := range entries {
 		block := data[i*leaf.BlockSize : (i+1)*leaf.BlockSize]
-		if skip != nil && skip[i] || entries[i].Matches(leaf.Of(block)) {
+		if skip != nil && skip[i] || entries[i].Matches(leaf.Of(block)) || h.holds(first+int64(i), block, entries[i]) {
 			continue
 		}
-		if entries[i].Bad() || !st.destaging(b.number, first+int64(i)) {
-			return &target.MediumError{Off: (first + int64(i)) * leaf.BlockSize, Len: leaf.BlockSize,
-				Err: fmt.Errorf("%w (base of volume %s)", errLeaf, b.id)}
-		}
+		return &target.MediumError{Off: (first + int64(i)) * leaf.BlockSize, Len: leaf.BlockSize,
+			Err: fmt.Errorf("%w (base of volume %s)", errLeaf, b.id)}
 	}
 	return nil
 }

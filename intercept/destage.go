@@ -112,7 +112,8 @@ type destager struct {
 	leaves  []leaf.Leaf // of the blocks of one step
 	entries []leaf.Entry
 	bad     []int64 // damaged blocks of the run being composed
-	redo    bool    // an earlier try may have destaged some of it
+	redo    redo    // what the layer that is being destaged makes of blocks that it overwrites in part
+	halves  []*half
 }
 
 // blockRun is the blocks [from, to) of a window.
@@ -128,7 +129,14 @@ func (d *destager) destage(l *layer, kept ident.Seq) error {
 	if err := d.save(l, kept); err != nil {
 		return d.failed(err)
 	}
-	d.redo = l.destaging.Swap(true)
+	if d.redo.end == l.end { // an earlier try came to an end somewhere
+		if err := d.failed(g.settleRedo(&d.redo, []*layer{l})); err != nil {
+			return err
+		}
+	}
+	if err := d.intend(l); err != nil {
+		return err
+	}
 	for i := range l.after.volumes {
 		if err := d.volume(l, &l.after.volumes[i]); err != nil {
 			return fmt.Errorf("volume %q: %w", l.after.volumes[i].Name, err)
@@ -136,6 +144,9 @@ func (d *destager) destage(l *layer, kept ident.Seq) error {
 	}
 	if err := g.moveStart(l); err != nil {
 		return err
+	}
+	for _, h := range d.halves {
+		g.base(h.number).setHalf(nil)
 	}
 	g.stacks.drop(l)
 	g.pruneShadows()
@@ -270,6 +281,8 @@ func windows(m *extent.Sealed, size int64) iter.Seq[window] {
 
 // window writes one step: each run of touched blocks, then the leaves of all.
 func (d *destager) window(b *base, w window, size int64) error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	if w.zero {
 		if err := b.file.Punch(w.off, min(w.end, size)-w.off); err != nil {
 			return fmt.Errorf("base at %d: %w", w.off, err)
@@ -363,8 +376,7 @@ func (d *destager) fill(b *base, p []byte, off int64, entries []extent.Entry) er
 	return nil
 }
 
-// keep fills p with whole blocks of the base from off on, and notes in bad those that are damaged. After a crash a
-// block may be half destaged, which is no damage; what is kept of it was not to change.
+// keep fills p with whole blocks of the base from off on, and notes in bad those that are damaged.
 func (d *destager) keep(b *base, p []byte, off int64) error {
 	if len(p) == 0 {
 		return nil
@@ -378,7 +390,7 @@ func (d *destager) keep(b *base, p []byte, off int64) error {
 		return err
 	}
 	for i, e := range d.entries {
-		if e.Matches(leaf.Of(p[i*leaf.BlockSize:(i+1)*leaf.BlockSize])) || d.redo && !e.Bad() {
+		if e.Matches(leaf.Of(p[i*leaf.BlockSize : (i+1)*leaf.BlockSize])) {
 			continue
 		}
 		d.bad = append(d.bad, first+int64(i))

@@ -24,6 +24,8 @@ type Epoch struct {
 	after    *table // and at the end
 	old, new *pinned
 	vols     []EpochVolume
+	pieces   map[uint32]*piece // of volumes that the provider does not have in full, by number
+	taken    time.Time
 }
 
 // EpochVolume is one volume as it is at the end of an epoch, changed or not. Volumes that were deleted are absent.
@@ -33,6 +35,7 @@ type EpochVolume struct {
 	Size      int64 // bytes
 	BlockSize int   // bytes
 	Created   bool  // it did not exist at the last committed point
+	Partial   bool  // at the end of the epoch the provider does not have all of it: what is missing reads as zeroes
 	Extents   []Extent
 	Old       View  // at the last committed point
 	New       View  // at the end of the epoch
@@ -110,6 +113,10 @@ func (g *Group) take(ctx context.Context) (*Epoch, error) {
 		g.Return(e)
 		return nil, g.deviceError(err)
 	}
+	if err := g.choosePieces(e); err != nil {
+		g.Return(e)
+		return nil, err
+	}
 	for i := range e.after.volumes {
 		v, err := g.epochVolume(e, &e.after.volumes[i])
 		if err != nil {
@@ -130,6 +137,12 @@ func (g *Group) await(ctx context.Context) (*Epoch, error) {
 		e, changed, err := g.gather()
 		if e != nil || err != nil {
 			return e, err
+		}
+		if g.syncing.any() { // there is something to send though no host writes
+			if err := g.sealEmpty(ctx); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -245,6 +258,10 @@ func (g *Group) epochVolume(e *Epoch, info *checkpoint.Volume) (EpochVolume, err
 		Old:     &view{pin: e.old, base: b, size: e.before.size(info.Number)},
 		New:     &view{pin: e.new, base: b, size: info.Size},
 	}
+	pc := e.pieces[info.Number]
+	if pc != nil {
+		v.Old.(*view).hidden, v.New.(*view).hidden = pc.sync.hidden, pc.next
+	}
 	written := new(extent.Sealed)
 	if e.layer != nil {
 		written = e.layer.sealed(info.Number)
@@ -260,8 +277,14 @@ func (g *Group) epochVolume(e *Epoch, info *checkpoint.Volume) (EpochVolume, err
 		v.HostBytes += passed.Bytes()
 		written = extent.Merge(written, passed)
 	}
+	if pc != nil {
+		written = extent.Merge(written, pc.ranges)
+	}
 	for x := range written.All() {
 		v.Extents = appendExtent(v.Extents, Extent{Off: x.Off, Len: int64(x.Len), Zero: x.Zero() && x.Pos != 0, Tag: classify.Tag(x.Tag)})
+	}
+	if pc != nil {
+		v.Extents, v.Partial = visible(v.Extents, pc.next), pc.next.Bytes() > 0
 	}
 	return v, nil
 }

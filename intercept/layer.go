@@ -28,10 +28,10 @@ type layer struct {
 	sealedAt time.Time
 	oldest   time.Time // when the first epoch that was merged into this one was sealed
 
-	complete  atomic.Bool // every write is in, and the maps are sealed
-	destaging atomic.Bool // the base may hold some of it
-	handed    atomic.Bool // Next has given it away
-	busy      bool        // the destager is at it; guarded by Group.stacks
+	merged   bool        // of several; set before others see it
+	complete atomic.Bool // every write is in, and the maps are sealed
+	handed   atomic.Bool // Next has given it away
+	busy     bool        // the destager is at it; guarded by Group.stacks
 }
 
 // layerVolume is what a layer wrote to one volume. One of active and sealed is set.
@@ -113,10 +113,10 @@ func mergeLayers(run []*layer) *layer {
 	first, last := run[0], run[len(run)-1]
 	m := newLayer(first.first, first.start, first.before)
 	m.end, m.endPos, m.after = last.end, last.endPos, last.after
+	m.merged = true
 	m.name, m.sealedAt, m.oldest = last.name, last.sealedAt, first.oldest
 	width := 0
 	for _, l := range run {
-		m.destaging.Store(m.destaging.Load() || l.destaging.Load())
 		width = max(width, len(*l.volumes.Load()))
 	}
 	list := make([]*layerVolume, width)
@@ -148,9 +148,4 @@ func (l *layer) len() int {
 		}
 	}
 	return n
-}
-
-// touches reports whether a complete layer wrote any of [off, end) of a volume.
-func (l *layer) touches(number uint32, off, end int64) bool {
-	return l.sealed(number).Overlaps(off, end)
 }

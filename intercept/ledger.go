@@ -40,6 +40,9 @@ func (g *Group) MarkSent(e *Epoch, p ident.Point) error {
 	if p.End != e.End() {
 		return fmt.Errorf("point ends at %d, epoch at %d: %w", p.End, e.End(), ErrArgument)
 	}
+	if err := g.storePieces(e); err != nil {
+		return err
+	}
 	return g.update(func(s *checkpoint.State) { s.Sent = &checkpoint.Sent{First: e.First(), Point: p} })
 }
 
@@ -65,6 +68,7 @@ func (g *Group) Committed(e *Epoch, p ident.Point, states map[ident.VolumeID]lea
 	if err := g.settle(p, states); err != nil {
 		return err
 	}
+	g.syncing.measure(e)
 	g.handed.Lock()
 	g.handed.epoch = nil
 	g.handed.Unlock()
@@ -81,6 +85,7 @@ func (g *Group) settle(p ident.Point, states map[ident.VolumeID]leaf.State) erro
 		return err
 	}
 	g.settled.Store(uint64(p.End))
+	g.settleSyncs(p.End)
 	g.pruneShadows()
 	g.stacks.notify()
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/weirstor/weir/intercept/checkpoint"
@@ -146,12 +147,30 @@ func (g *Group) open() error {
 	if err := g.openBases(r.bases); err != nil {
 		return err
 	}
+	if err := g.finishRedo(r); err != nil {
+		return err
+	}
 	if err := g.update(func(s *checkpoint.State) { s.Start.Cuts = found.Cuts }); err != nil {
 		return err
 	}
 	g.opt.Logger.Info("write log read", "group", g.id, "records", found.Records, "bytes", found.Bytes,
 		"dropped", found.Dropped, "took", time.Since(began))
 	g.begin(r.layers, r.since)
+	return nil
+}
+
+// finishRedo settles the blocks that the last process may have been writing.
+func (g *Group) finishRedo(p *replay) error {
+	r, err := g.loadRedo()
+	if r == nil || err != nil {
+		return err
+	}
+	if err := g.settleRedo(r, p.layers); err != nil {
+		return err
+	}
+	if run := r.of(p.layers); len(run) > 1 {
+		p.layers = slices.Insert(p.layers[len(run):], 0, mergeLayers(run))
+	}
 	return nil
 }
 
@@ -198,7 +217,6 @@ func (r *replay) record(rec *wal.Record) error {
 		end := rec.Pos + wal.Pos(wal.RecordBytes(int64(len(rec.Payload))))
 		l.seal(rec.Seq, end, g.table.Load(), string(rec.Payload), time.Unix(0, int64(rec.Aux)))
 		l.finish()
-		l.destaging.Store(true) // it may have been half destaged when the process ended
 		g.sealed, r.since = rec.Seq, wal.Usage{}
 		r.layers = append(r.layers, newLayer(rec.Seq+1, end, g.table.Load()))
 	}
@@ -218,6 +236,9 @@ func (g *Group) openBases(ids map[uint32]ident.VolumeID) error {
 	for i := range t.volumes {
 		info := &t.volumes[i]
 		g.volumes.list = append(g.volumes.list, g.newVolume(info, g.volumes.bases[info.Number]))
+	}
+	if err := g.loadSyncs(); err != nil {
+		return err
 	}
 	return g.removeOrphans()
 }

@@ -14,8 +14,9 @@ var (
 	ErrExists      = errors.New("exists already")
 	ErrNotFound    = errors.New("does not exist")
 	ErrNotGroup    = errors.New("folder holds no group")
-	ErrInUse       = errors.New("group folder is in use by another process")
+	ErrInUse       = errors.New("in use by another process")
 	ErrArgument    = errors.New("not acceptable")
+	ErrImage       = errors.New("image can not be adopted")
 	ErrOutstanding = errors.New("an epoch is handed out already")
 	ErrUnresolved  = errors.New("it is not known whether the interval that was sent is committed")
 )
@@ -36,6 +37,8 @@ type Options struct {
 
 	retry      time.Duration // between tries after a failure that may pass; 0: 1 s
 	foreground bool          // the destager runs at normal priority
+	pieceMin   int64         // bytes of a first sync that an epoch takes along at least; 0: 32 MiB
+	pieceMax   int64         // and at most; 0: 1 GiB
 }
 
 const (
@@ -71,6 +74,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.retry == 0 {
 		o.retry = defaultRetry
+	}
+	if o.pieceMin == 0 {
+		o.pieceMin = pieceBytesMin
+	}
+	if o.pieceMax == 0 {
+		o.pieceMax = pieceBytesMax
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/weirstor/weir/intercept/extent"
-	"github.com/weirstor/weir/intercept/leaf"
 	"github.com/weirstor/weir/target"
 )
 
@@ -36,7 +35,7 @@ func (g *Group) readThrough(st *stack, b *base, p []byte, off int64, at *past) e
 		}
 	}
 	for _, s := range r.todo {
-		if err := b.read(p[s.off-off:s.end-off], s.off, st, at); err != nil {
+		if err := b.read(p[s.off-off:s.end-off], s.off, at); err != nil {
 			return err
 		}
 	}
@@ -77,14 +76,4 @@ func (g *Group) readEntry(e extent.Entry, p []byte) error {
 		return &target.MediumError{Off: e.Off, Len: int64(e.Len), Err: fmt.Errorf("write log: %w", err)}
 	}
 	return nil
-}
-
-// destaging reports whether block of a volume may be half destaged.
-func (st *stack) destaging(number uint32, block int64) bool {
-	for _, l := range st.layers {
-		if l.destaging.Load() && l.touches(number, block*leaf.BlockSize, (block+1)*leaf.BlockSize) {
-			return true
-		}
-	}
-	return false
 }

@@ -29,6 +29,22 @@ func (g *Group) Seal(ctx context.Context, name string) (ident.Seq, error) {
 	if since.Records == 0 && name == "" {
 		return g.sealed, nil
 	}
+	return g.sealLocked(name)
+}
+
+// sealEmpty ends the current epoch even if nothing was written in it.
+func (g *Group) sealEmpty(ctx context.Context) error {
+	g.sealing.Lock()
+	defer g.sealing.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	_, err := g.sealLocked("")
+	return err
+}
+
+// sealLocked ends the current epoch. Called with sealing locked.
+func (g *Group) sealLocked(name string) (ident.Seq, error) {
 	ended, err := g.sealNow(name)
 	if err != nil {
 		return 0, fmt.Errorf("seal: %w", g.deviceError(err))

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/weirstor/weir/intercept/ident"
+	"github.com/weirstor/weir/intercept/todo"
 	"github.com/weirstor/weir/target"
 )
 
@@ -18,6 +19,8 @@ type view struct {
 	pin  *pinned
 	base *base
 	size int64 // bytes; 0: the volume did not exist
+
+	hidden *todo.Map // reads as zeroes: the provider does not have it at this point; nil: nothing
 }
 
 func (v *view) ReadAt(p []byte, off int64) error {
@@ -31,7 +34,21 @@ func (v *view) ReadAt(p []byte, off int64) error {
 	if v.pin.released {
 		return target.ErrClosed
 	}
-	return v.pin.group.readThrough(v.pin.stack, v.base, p[:n], off, &v.pin.past)
+	p, at := p[:n], off
+	var err error
+	read := func(to int64) {
+		if at < to && err == nil {
+			err = v.pin.group.readThrough(v.pin.stack, v.base, p[at-off:to-off], at, &v.pin.past)
+		}
+	}
+	v.hidden.Within(off, off+n, func(from, to int64) bool {
+		read(from)
+		clear(p[from-off : to-off])
+		at = to
+		return err == nil
+	})
+	read(off + n)
+	return err
 }
 
 // pinned is a point that views share: the layers up to there over the base as it is, or was, there. Reads after release

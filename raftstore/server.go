@@ -34,12 +34,14 @@ const (
 // server answers the calls of others.
 type server struct {
 	rpc.UnimplementedProviderServer
+	rpc.UnimplementedPointsServer
 	peer.UnimplementedPeerServer
 	*Node
 }
 
 var (
 	_ rpc.ProviderServer = (*server)(nil)
+	_ rpc.PointsServer   = (*server)(nil)
 	_ rpc.BulkServer     = (*server)(nil)
 	_ peer.PeerServer    = (*server)(nil)
 )
@@ -54,6 +56,7 @@ func (n *Node) serve() {
 	n.server = grpc.NewServer(opts...)
 	s := &server{Node: n}
 	rpc.RegisterProviderServer(n.server, s)
+	rpc.RegisterPointsServer(n.server, s)
 	rpc.RegisterBulkServer(n.server, s)
 	peer.RegisterPeerServer(n.server, s)
 	n.wg.Add(1)

@@ -153,13 +153,13 @@ func inUse(p, other *Place) error {
 		"or let several clients write with: weir volume access set %s --sharing on", p.Name, other.Client, other.ID, other.ID, base(p.Name))
 }
 
-// otherWriterLocked finds a client other than that of p that writes to its volume.
+// otherWriterLocked finds a client other than that of p that writes to its volume, or to its clone of it.
 func (t *Table) otherWriterLocked(p *Place) *Place {
 	if p.Reader {
 		return nil
 	}
 	for _, id := range t.sortedPlacesLocked() {
-		if o := t.mu.places[id]; o.Volume == p.Volume && !o.Reader && o.Client.identity() != p.Client.identity() {
+		if o := t.mu.places[id]; o.Volume == p.Volume && o.Name == p.Name && !o.Reader && o.Client.identity() != p.Client.identity() {
 			return o
 		}
 	}

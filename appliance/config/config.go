@@ -44,6 +44,9 @@ type Config struct {
 	Join      string `yaml:"join"`      // HOST:PORT of a member
 	Replicas  int    `yaml:"replicas"`  // replication factor of a cluster begun here; 0: the default
 	KeepLast  int    `yaml:"keep_last"` // unnamed points kept of a new group; 0: the default, -1: all
+
+	ServeNBD   string `yaml:"serve_nbd"`   // HOST:PORT at which a provider serves its clones
+	ServeISCSI string `yaml:"serve_iscsi"` // the same over iSCSI
 }
 
 // Volume is a volume to open, or to make when there is none of the name.
@@ -67,6 +70,7 @@ func Default() Config {
 	return Config{
 		Admin: "127.0.0.1:8480", AdminTLS: "auto", NBD: "127.0.0.1:10809", ISCSI: "127.0.0.1:3260", Listen: "127.0.0.1:8481",
 		Epoch: Duration(time.Second), EpochBytes: 64 << 20, LogBudget: 4 << 30, Replication: true,
+		ServeNBD: Off, ServeISCSI: Off,
 		Doors: Doors{NBDTLS: Off},
 	}
 }
@@ -157,7 +161,8 @@ func (d *Disk) check() error {
 // check looks at what every role needs.
 func (c *Config) check() error {
 	var errs []error
-	for name, addr := range map[string]string{"admin": c.Admin, "listen": c.Listen} {
+	for name, addr := range map[string]string{"admin": c.Admin, "listen": c.Listen,
+		"serve_nbd": c.ServeNBD, "serve_iscsi": c.ServeISCSI} {
 		errs = append(errs, checkAddress(name, addr))
 	}
 	errs = append(errs, c.checkDoors())

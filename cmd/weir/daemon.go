@@ -70,6 +70,8 @@ func (f *daemonFlags) config(c *cobra.Command) (config.Config, error) {
 		"join":        func() { cfg.Join = f.flags.Join },
 		"replicas":    func() { cfg.Replicas = f.flags.Replicas },
 		"keep-last":   func() { cfg.KeepLast = f.flags.KeepLast },
+		"serve-nbd":   func() { cfg.ServeNBD = f.flags.ServeNBD },
+		"serve-iscsi": func() { cfg.ServeISCSI = f.flags.ServeISCSI },
 	} {
 		if given(name) {
 			set()
@@ -181,6 +183,8 @@ func providerCommand() *cobra.Command {
 	p.BoolVar(&f.flags.Bootstrap, "bootstrap", false, "begin a new cluster with this node when the folder holds none")
 	p.StringVar(&f.flags.Join, "join", "", "`HOST:PORT` of a member to join when the folder holds no membership")
 	p.IntVar(&f.flags.Replicas, "replicas", 0, "replication factor of a cluster that is begun here; 0 is the default, 3")
+	p.StringVar(&f.flags.ServeNBD, "serve-nbd", f.flags.ServeNBD, "`HOST:PORT` at which this node serves its clones over NBD (see weir snapshot serve)")
+	p.StringVar(&f.flags.ServeISCSI, "serve-iscsi", f.flags.ServeISCSI, "the same over iSCSI")
 	p.IntVar(&f.flags.KeepLast, "keep-last", 0, "unnamed points that are kept of a new group; 0 is the default, -1 all")
 	return c
 }

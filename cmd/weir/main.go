@@ -108,8 +108,8 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 		}
 	}
 	add("run", demoCommand(), upCommand(), gatewayCommand(), providerCommand())
-	add("steer", statusCommand(), volumeCommand(), sessionCommand(), snapshotCommand(), diskCommand(), groupCommand(), clusterCommand(),
-		waitCommand(), verifyCommand(), explainCommand(), eventsCommand())
+	add("steer", statusCommand(), volumeCommand(), sessionCommand(), snapshotCommand(), cloneCommand(), diskCommand(), groupCommand(),
+		clusterCommand(), waitCommand(), verifyCommand(), explainCommand(), eventsCommand())
 	add("files", certCommand(), dumpCommand(), versionCommand())
 	usageArgs(root)
 	return root

@@ -21,6 +21,14 @@ type FS interface {
 	List(dir string) ([]string, error)
 	// SyncDir makes the names in dir durable.
 	SyncDir(dir string) error
+	// Link makes name stand for the file at path, which lies anywhere and is not touched; fs.ErrExist when there is one.
+	// The name is durable after SyncDir. Remove removes the name alone.
+	Link(path, name string) error
+	// LinkedTo returns the path that Link gave name; "" when name is a file of its own or is not there.
+	LinkedTo(name string) (string, error)
+	// Claim opens an existing file or block device for reading and writing by this holder alone, until Close. ErrLocked,
+	// with who has it as far as that can be told, while anybody else uses it; ErrKind when it is neither.
+	Claim(name string) (File, error)
 	// Lock takes an exclusive lock named by a file, for the life of the process or until Close; ErrLocked when another
 	// holder has it.
 	Lock(name string) (io.Closer, error)
@@ -46,6 +54,9 @@ type File interface {
 	Datasync() error
 	// NextData returns the first offset from off on that may hold anything but zeroes; io.EOF when there is none.
 	NextData(off int64) (int64, error)
+	// NextHole returns the first offset from off on, which lies inside the file, that a hole or the end of the file has.
+	// A file system that does not know of holes has them at the end only.
+	NextHole(off int64) (int64, error)
 	// Truncate sets the length.
 	Truncate(size int64) error
 	// Allocate reserves space for [off, off+n), which reads as zeroes where nothing was written, and makes the file at

@@ -28,6 +28,7 @@ type Mem struct {
 	names   map[string]*memNode // as seen now
 	durable map[string]*memNode // on disk
 	locks   map[string]bool
+	links   map[string]string // what Link has named
 
 	ops  int // operations that could fail, so far
 	hook func(op Op) error
@@ -37,7 +38,7 @@ type Mem struct {
 // Op is one operation that changes what is stored, or makes it durable.
 type Op struct {
 	Number int    // counts from 1
-	Name   string // "write", "sync", "create", "rename", "remove", "syncdir", "truncate", "allocate", "punch"
+	Name   string // "write", "sync", "create", "rename", "remove", "syncdir", "truncate", "allocate", "punch", "link"
 	Path   string
 	Off, N int64 // of write, allocate, punch
 }
@@ -51,7 +52,7 @@ type memNode struct {
 // NewMem returns an empty file system whose losses follow seed.
 func NewMem(seed uint64) *Mem {
 	return &Mem{rng: rand.New(rand.NewPCG(seed, 0)), names: make(map[string]*memNode), durable: make(map[string]*memNode),
-		locks: make(map[string]bool)}
+		locks: make(map[string]bool), links: make(map[string]string)}
 }
 
 // SetHook makes fn run before each operation; an error of fn fails the operation. fn must not call m, except that
@@ -98,6 +99,7 @@ func (m *Mem) AfterPowerLoss() *Mem {
 		}
 	}
 	n.names = maps.Clone(n.durable)
+	n.links = maps.Clone(m.links)
 	return n
 }
 
@@ -126,6 +128,7 @@ func (m *Mem) AfterKill() *Mem {
 	for name, f := range m.durable {
 		n.durable[name] = clone(f)
 	}
+	n.links = maps.Clone(m.links)
 	return n
 }
 
@@ -253,6 +256,7 @@ func (m *Mem) Remove(name string) error {
 		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
 	}
 	delete(m.names, name)
+	delete(m.links, name)
 	return nil
 }
 

@@ -197,6 +197,23 @@ func (f *memFile) NextData(off int64) (int64, error) {
 	return 0, io.EOF
 }
 
+// NextHole knows holes of whole sectors.
+func (f *memFile) NextHole(off int64) (int64, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if f.fs.off {
+		return 0, ErrPowerLost
+	}
+	size := int64(len(f.node.cache))
+	for ; off < size; off = (off/SectorBytes + 1) * SectorBytes {
+		end := min((off/SectorBytes+1)*SectorBytes, size)
+		if bytes.Equal(f.node.cache[off:end], zeroes[:end-off]) {
+			return off, nil
+		}
+	}
+	return size, nil
+}
+
 func (f *memFile) Allocate(off, n int64) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()

@@ -161,6 +161,17 @@ func (f *osFile) NextData(off int64) (int64, error) {
 	return at, nil
 }
 
+func (f *osFile) NextHole(off int64) (int64, error) {
+	at, err := unix.Seek(f.fd, off, unix.SEEK_HOLE)
+	if errors.Is(err, unix.EINVAL) {
+		return f.Size()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("seek hole %s at %d: %w", f.Name(), off, err)
+	}
+	return at, nil
+}
+
 func (f *osFile) Allocate(off, n int64) error {
 	err := unix.Fallocate(f.fd, 0, off, n)
 	if errors.Is(err, unix.EOPNOTSUPP) {

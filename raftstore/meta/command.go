@@ -37,6 +37,9 @@ const (
 	KindRemoveDisk   Kind = 11
 	KindDropPacks    Kind = 12
 	KindPlace        Kind = 13
+	KindAddPin       Kind = 32
+	KindRemovePin    Kind = 33
+	KindSetRule      Kind = 34
 )
 
 // Command is one change of the State.
@@ -169,6 +172,12 @@ func newCommand(k Kind) Command {
 		return &DropPacks{}
 	case KindPlace:
 		return &Place{}
+	case KindAddPin:
+		return &AddPin{}
+	case KindRemovePin:
+		return &RemovePin{}
+	case KindSetRule:
+		return &SetRule{}
 	}
 	return nil
 }

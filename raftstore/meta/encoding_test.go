@@ -25,6 +25,9 @@ func samples() []Command {
 		&RemoveDisk{ID: id(1)},
 		&DropPacks{Packs: []pack.ID{packID(1), packID(2)}},
 		&Place{Group: groupID(1), Before: []string{"a"}, After: []string{"b", "c"}},
+		&AddPin{Pin{ID: id(7), Point: ident.Point{Group: groupID(1), End: 7}, Owner: "gateway/g", Note: "clone c"}},
+		&RemovePin{ID: id(7)},
+		&SetRule{Group: groupID(1), Rule: Rule{Last: 3, Hourly: 24, Daily: 7, Weekly: 4, Monthly: 12, Yearly: 300}},
 	}
 }
 

@@ -278,14 +278,28 @@ func (s *State) Reached(p ident.Point) (bool, error) {
 	return true, nil
 }
 
-// Excess returns the numbers of the unnamed points of a group beyond the newest that its retention keeps, oldest
-// first, at most limit of them; points for which pinned is true and the head are left out.
-func (s *State) Excess(id ident.GroupID, limit int, pinned func(number uint64) bool) []uint64 {
+// Excess returns the numbers of the unnamed points of a group that its retention rule does not keep, oldest first, at most limit of them; points for which inUse is true, pinned ones and the head are left out.
+func (s *State) Excess(id ident.GroupID, limit int, inUse func(number uint64) bool) []uint64 {
+	return s.ExcessBy(id, s.RuleOf(id), limit, inUse)
+}
+
+// ExcessBy is Excess for any rule.
+func (s *State) ExcessBy(id ident.GroupID, r Rule, limit int, inUse func(number uint64) bool) []uint64 {
 	g := s.groups[id]
-	if g == nil || g.keepLast == 0 {
+	if g == nil || r.IsZero() {
 		return nil
 	}
-	over := g.points.Len() - g.hidden - len(g.names) - int(g.keepLast)
+	pins := s.pinned(id)
+	pinned := func(number uint64) bool { return pins[number] || inUse(number) }
+	if r.calendar() {
+		return g.excessByCalendar(r, limit, pinned)
+	}
+	return g.excessByCount(int(r.Last), limit, pinned)
+}
+
+// excessByCount is ExcessBy for a rule that keeps the last points.
+func (g *group) excessByCount(last, limit int, pinned func(number uint64) bool) []uint64 {
+	over := g.points.Len() - g.hidden - len(g.names) - last
 	var l []uint64
 	g.points.Scan(func(p stored) bool {
 		if over <= 0 || len(l) == limit {

@@ -27,6 +27,7 @@ func (m *SetRetention) apply(s *State, _ uint64) Result {
 		return Result{Err: err}
 	}
 	g.keepLast = m.KeepLast
+	delete(s.rules, m.Group)
 	return Result{}
 }
 
@@ -38,6 +39,9 @@ func (m *DeletePoints) apply(s *State, _ uint64) Result {
 		}
 		if g := s.groups[p.Group]; g.head == p {
 			return refuse(rpc.ErrInUse, "point %s is the head", p)
+		}
+		if pin, ok := s.pinOf(p); ok {
+			return refuse(rpc.ErrInUse, "point %s is kept by %s of %s", p, pin.Note, pin.Owner)
 		}
 	}
 	var r Result
@@ -73,7 +77,7 @@ func (m *Trim) apply(s *State, _ uint64) Result {
 		if g == nil {
 			continue
 		}
-		if gone := g.trim(t.Delete); len(gone) > 0 {
+		if gone := g.trim(t.Delete, s.pinned(t.Group)); len(gone) > 0 {
 			r.Forgotten = append(r.Forgotten, Forgotten{g.id, gone})
 		}
 		s.release(g, t.Release, &r)
@@ -81,8 +85,9 @@ func (m *Trim) apply(s *State, _ uint64) Result {
 	return r
 }
 
-// trim deletes the points with the numbers, named ones and the head excepted, and returns those that it deleted.
-func (g *group) trim(numbers []uint64) (gone []uint64) {
+// trim deletes the points with the numbers, named and pinned ones and the head excepted, and returns those that it
+// deleted.
+func (g *group) trim(numbers []uint64, pinned map[uint64]bool) (gone []uint64) {
 	if len(numbers) == 0 {
 		return nil
 	}
@@ -93,7 +98,7 @@ func (g *group) trim(numbers []uint64) (gone []uint64) {
 	}
 	var found []stored
 	g.points.Scan(func(p stored) bool {
-		if n := p.number(); want[n] && !p.hidden && g.names[n] == "" && n != g.numbers {
+		if n := p.number(); want[n] && !pinned[n] && !p.hidden && g.names[n] == "" && n != g.numbers {
 			found = append(found, p)
 		}
 		return p.number() <= last

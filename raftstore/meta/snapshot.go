@@ -25,6 +25,8 @@ const (
 	recordPoint     = 4
 	recordDisk      = 5
 	recordEnd       = 6
+	recordPin       = 32
+	recordRule      = 33
 	maxTimelineList = 1 << 20
 )
 
@@ -65,6 +67,14 @@ func (s *State) writeRecords(e *recordWriter) {
 	}
 	for _, d := range s.Disks() {
 		e.record(recordDisk, d.code)
+	}
+	for _, p := range s.Pins() {
+		e.record(recordPin, p.code)
+	}
+	for _, id := range ids {
+		if r, ok := s.rules[id]; ok {
+			e.record(recordRule, (&SetRule{id, r}).code)
+		}
 	}
 }
 
@@ -263,6 +273,14 @@ func (b *builder) take(typ byte, c *coder) error {
 		var d Disk
 		d.code(c)
 		b.s.disks[d.ID] = d
+	case recordPin:
+		var p Pin
+		p.code(c)
+		b.s.pins[p.ID] = p
+	case recordRule:
+		var r SetRule
+		r.code(c)
+		b.s.rules[r.Group] = r.Rule
 	default:
 		return fmt.Errorf("%w: unknown snapshot record %d", ErrBadEncoding, typ)
 	}

@@ -30,11 +30,12 @@ func TestSpecification(t *testing.T) {
 	}
 	for typ, name := range map[int]string{
 		recordCluster: "cluster", recordNode: "node", recordGroup: "group", recordPoint: "point", recordDisk: "disk", recordEnd: "end",
+		recordPin: "pin", recordRule: "rule",
 	} {
 		has(fmt.Sprintf("| %d | %s |", typ, name))
 	}
 	for name, value := range map[string]int{
-		"Version": Version, "MaxNodes": MaxNodes, "MaxDisks": MaxDisks, "MaxTextBytes": MaxTextBytes,
+		"Version": Version, "MaxNodes": MaxNodes, "MaxDisks": MaxDisks, "MaxPins": MaxPins, "MaxTextBytes": MaxTextBytes,
 		"MaxCommitBytes": MaxCommitBytes, "MaxListItems": MaxListItems, "deletionsMax": deletionsMax,
 	} {
 		has(fmt.Sprintf("| `%s` | %d |", name, value))
@@ -42,7 +43,7 @@ func TestSpecification(t *testing.T) {
 	if snapshotMagic != "WEIRMETA\x01" {
 		t.Errorf("magic is %q, the specification says otherwise", snapshotMagic)
 	}
-	if rows := strings.Count(text, "\n| ") - strings.Count(text, "\n| kind") - strings.Count(text, "\n| type") - strings.Count(text, "\n| name"); rows != kinds+6+8 {
-		t.Errorf("%d rows in the tables, want %d", rows, kinds+6+8)
+	if rows := strings.Count(text, "\n| ") - strings.Count(text, "\n| kind") - strings.Count(text, "\n| type") - strings.Count(text, "\n| name"); rows != kinds+8+9 {
+		t.Errorf("%d rows in the tables, want %d", rows, kinds+8+9)
 	}
 }

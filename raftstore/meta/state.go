@@ -20,6 +20,8 @@ type State struct {
 	nodes    map[string]Node
 	groups   map[ident.GroupID]*group
 	disks    map[ident.UUID]Disk
+	pins     map[ident.UUID]Pin
+	rules    map[ident.GroupID]Rule // rules with a calendar; others are keepLast of their group
 
 	// packs counts, per wire pack, how many points that are not released reference it.
 	// Invariant: no entry is 0.
@@ -88,6 +90,8 @@ func New() *State {
 		nodes:  make(map[string]Node),
 		groups: make(map[ident.GroupID]*group),
 		disks:  make(map[ident.UUID]Disk),
+		pins:   make(map[ident.UUID]Pin),
+		rules:  make(map[ident.GroupID]Rule),
 		packs:  make(map[pack.ID]uint32),
 
 		deletions: deletions{at: make(map[pack.ID]uint64)},
@@ -111,6 +115,8 @@ func (s *State) Clone() *State {
 	c := *s
 	c.nodes = cloneMap(s.nodes)
 	c.disks = cloneMap(s.disks)
+	c.pins = cloneMap(s.pins)
+	c.rules = cloneMap(s.rules)
 	c.packs = cloneMap(s.packs)
 	c.deletions = s.deletions.clone()
 	c.groups = make(map[ident.GroupID]*group, len(s.groups))
