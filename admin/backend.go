@@ -14,6 +14,7 @@ type Backend interface {
 	Volumes
 	Snapshots
 	Clones
+	Differ
 	Disks
 	Cluster
 	Groups

@@ -218,6 +218,11 @@ func (f *fake) Verify(_ context.Context, volume string, _ func(api.Progress)) (a
 	return api.VerifyResult{Equal: true, Volumes: []api.VerifyVolume{{Volume: volume, Equal: true}}}, nil
 }
 
+func (f *fake) Diff(_ context.Context, volume, from, to string, limit int, report func(api.Progress)) (api.SnapshotDiff, error) {
+	report(api.Progress{What: "comparing"})
+	return api.SnapshotDiff{Volume: volume, Omitted: limit, Files: []api.FileChange{{Change: "created", Path: "/" + from + to, Type: "file"}}}, nil
+}
+
 func (f *fake) Access(_ context.Context, volume string) (api.Access, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -29,7 +29,7 @@ func (s *Server) routes() []route {
 	var all []route
 	for _, part := range [][]route{
 		s.overviewRoutes(), s.volumeRoutes(), s.snapshotRoutes(), s.cloneRoutes(), s.diskRoutes(), s.clusterRoutes(), s.workRoutes(),
-		s.accessRoutes(), s.groupRoutes(),
+		s.accessRoutes(), s.groupRoutes(), s.diffRoutes(),
 	} {
 		all = append(all, part...)
 	}

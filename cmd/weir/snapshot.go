@@ -19,7 +19,7 @@ func snapshotCommand() *cobra.Command {
 			"read-only, as the NBD export and iSCSI target VOLUME@NAME; unnamed points as VOLUME@END.",
 	}
 	r.flags(c)
-	c.AddCommand(
+	c.AddCommand(diffCommand(r),
 		&cobra.Command{Use: "create VOLUME@NAME", Short: "Name the content as it is now; returns when it is committed", Args: cobra.ExactArgs(1),
 			RunE: calling(r, func(c *cobra.Command, d *client.Client, args []string) (api.Snapshot, error) {
 				group, name, err := pointOf(c.Context(), d, args[0])
