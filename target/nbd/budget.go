@@ -51,9 +51,9 @@ func (p *pool) take(b *budget, n int64) bool {
 func (p *pool) give(n int64) {
 	p.mu.Lock()
 	p.free += n
-	waiting := p.waiting
-	if len(waiting) > 0 {
-		p.waiting = make(map[*budget]struct{})
+	var waiting map[*budget]struct{}
+	if len(p.waiting) > 0 {
+		waiting, p.waiting = p.waiting, make(map[*budget]struct{})
 	}
 	p.mu.Unlock()
 	for b := range waiting {

@@ -232,6 +232,7 @@ func (c *conn) post(v *buffer) {
 			c.fail(err)
 		}
 	}
+	clear(o.bufs) // they are not to be kept alive until the next reply
 	for i, v := range o.taken {
 		v.free()
 		o.taken[i] = nil

@@ -85,7 +85,7 @@ func (l *lane) park() {
 		return
 	}
 	arenas.Put(l.arena)
-	l.arena, l.in, l.out = nil, make([]byte, parkedBytes), nil
+	l.arena, l.in, l.out, l.done = nil, make([]byte, parkedBytes), nil, nil
 	l.pos, l.end = 0, 0
 }
 

@@ -42,7 +42,7 @@ func run(ctx context.Context, o options, jobs []string) error {
 		return err
 	}
 	if len(jobs) == 0 {
-		return errors.New("say what to measure: cells, sustained, wire")
+		return errors.New("say what to measure: cells, sustained, nbd-door, iscsi-door, wire")
 	}
 	for _, job := range jobs {
 		var table string
@@ -51,6 +51,10 @@ func run(ctx context.Context, o options, jobs []string) error {
 			table, err = measureCells(ctx, o)
 		case "sustained":
 			table, err = measureSustained(ctx, o)
+		case "nbd-door":
+			table, err = measureNBDDoor(ctx, o)
+		case "iscsi-door":
+			table, err = measureISCSIDoor(ctx, o)
 		case "wire":
 			table, err = measureWire(ctx, o)
 		default:
