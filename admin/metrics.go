@@ -52,6 +52,7 @@ var (
 	lagDesc      = desc("lag_seconds", "Age of the oldest write that is not committed.", "group")
 	behindDesc   = desc("disk_behind", "1 while there is a committed point that a disk does not show yet.", "volume", "place")
 	diskDesc     = desc("disk_clean", "1 while a disk shows exactly one point.", "volume", "place")
+	firstDesc    = desc("first_sync_left_bytes", "Content of an adopted image that the provider does not have yet.", "volume")
 	nodeDesc     = desc("node_reachable", "1 while a provider node answers.", "node")
 )
 
@@ -60,7 +61,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		infoDesc, healthDesc, sizeDesc, readDesc, writtenDesc, zeroedDesc, opsDesc, tagDesc, chunksDesc, bytesDesc,
 		sealedDesc, pendingDesc, pendingBDesc, logUsedDesc, logMaxDesc, wireDesc, savedDesc, pointDesc, lagDesc,
-		behindDesc, diskDesc, nodeDesc,
+		behindDesc, diskDesc, firstDesc, nodeDesc,
 	} {
 		ch <- d
 	}
@@ -106,6 +107,9 @@ func (s samples) counter(d *prometheus.Desc, v uint64, labels ...string) {
 
 func (s samples) volume(v api.Volume) {
 	s.gauge(sizeDesc, float64(v.Size), v.Name)
+	if v.FirstSync != nil {
+		s.gauge(firstDesc, float64(v.FirstSync.LeftBytes), v.Name)
+	}
 	s.counter(readDesc, v.Host.ReadBytes, v.Name)
 	s.counter(writtenDesc, v.Host.WrittenBytes, v.Name)
 	s.counter(zeroedDesc, v.Host.ZeroedBytes, v.Name)

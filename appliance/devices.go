@@ -135,6 +135,10 @@ func (g *gateway) pointDevice(volume, point string) (*pointDevice, error) {
 		if v.GetName() != volume {
 			continue
 		}
+		if v.GetPartial() {
+			return nil, api.Advise(fmt.Errorf("%w: the first sync of volume %q was not complete at point %q", api.ErrConflict, volume, point),
+				"take a later point; weir volume show %s says how far it is", volume)
+		}
 		id, err := rpc.ToUUID(v.GetVolume())
 		if err != nil {
 			return nil, err

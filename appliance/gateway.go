@@ -187,13 +187,19 @@ func (s *System) CreateVolume(_ context.Context, in api.VolumeCreate) (api.Volum
 	if err := config.CheckVolumeName(in.Name); err != nil {
 		return api.Volume{}, fmt.Errorf("%w: %w", api.ErrInvalid, err)
 	}
+	if err := s.checkImage(in.Adopt); err != nil {
+		return api.Volume{}, err
+	}
 	g.volumesMu.Lock()
 	defer g.volumesMu.Unlock()
-	v, err := g.group.CreateVolume(intercept.VolumeSpec{Name: in.Name, Size: in.Size, BlockSize: in.BlockSize})
+	v, err := g.group.CreateVolume(intercept.VolumeSpec{Name: in.Name, Size: in.Size, BlockSize: in.BlockSize, Adopt: in.Adopt})
 	if err != nil {
 		return api.Volume{}, volumeError(err)
 	}
-	s.event("info", "volume.created", fmt.Sprintf("volume %s of %s", in.Name, config.Size(in.Size)))
+	if in.Adopt != "" {
+		s.event("info", "volume.adopted", fmt.Sprintf("volume %s is %s from now on; its first sync has begun", in.Name, in.Adopt))
+	}
+	s.event("info", "volume.created", fmt.Sprintf("volume %s of %s", in.Name, config.Size(v.Size())))
 	return s.describe(v), nil
 }
 
@@ -217,6 +223,9 @@ func (s *System) ResizeVolume(_ context.Context, name string, size int64) (api.V
 }
 
 func volumeError(err error) error {
+	if e := imageError(err); e != nil {
+		return e
+	}
 	for from, to := range map[error]error{
 		intercept.ErrExists: api.ErrConflict, intercept.ErrNotFound: api.ErrNotFound, intercept.ErrArgument: api.ErrInvalid,
 	} {

@@ -142,6 +142,9 @@ func (s *System) CreateSnapshot(ctx context.Context, group, name string) (api.Sn
 	if err := g.nameFree(ctx, id, name); err != nil {
 		return api.Snapshot{}, err
 	}
+	if err := g.complete(g.group.Volumes()...); err != nil {
+		return api.Snapshot{}, err
+	}
 	end, err := g.group.Seal(ctx, name)
 	if err != nil {
 		return api.Snapshot{}, fmt.Errorf("sealing: %w", err)

@@ -180,6 +180,7 @@ func (s *System) describe(v *intercept.Volume) api.Volume {
 			out.Tags = append(out.Tags, api.TagCount{Tag: class, Class: class, Ops: n.Ops, Bytes: n.Bytes})
 		}
 	}
+	out.Image, out.FirstSync = v.Image(), describeFirstSync(v)
 	if state, ok := g.group.Ledger().States[v.ID()]; ok {
 		out.State = state.String()
 	}

@@ -38,6 +38,9 @@ func (s *System) Verify(ctx context.Context, volume string, report func(api.Prog
 	if _, err := s.Cluster(ctx); err != nil {
 		return api.VerifyResult{}, err // comparing would wait for the provider without an end
 	}
+	if err := g.complete(volumes...); err != nil {
+		return api.VerifyResult{}, err
+	}
 	out := api.VerifyResult{Equal: true}
 	for _, v := range volumes {
 		r, err := g.verifyVolume(ctx, v, report)

@@ -35,7 +35,7 @@ func (s *System) Wait(ctx context.Context, volume string, report func(api.Progre
 	if err != nil {
 		return api.WaitResult{}, fmt.Errorf("sealing: %w", err)
 	}
-	point, err := g.committed(ctx, end, report)
+	point, err := g.firstSynced(ctx, v, end, report)
 	if err != nil {
 		return api.WaitResult{}, err
 	}

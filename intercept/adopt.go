@@ -2,6 +2,7 @@ package intercept
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -148,4 +149,30 @@ func nextData(f vfs.File, at, size int64) (data, hole int64, err error) {
 		hole, err = f.NextHole(data)
 	}
 	return data, min(hole, size), err
+}
+
+// complete seals and returns when the base holds everything.
+func (g *Group) complete(b *base) error {
+	ctx, cancel := context.WithTimeout(context.Background(), g.opt.SpaceWait)
+	defer cancel()
+	end, err := g.Seal(ctx, "")
+	if err != nil {
+		return err
+	}
+	for {
+		g.stacks.Lock()
+		changed, first := g.stacks.changed, g.stacks.current.Load().layers[0].first
+		g.stacks.Unlock()
+		if err := g.log.Err(); err != nil {
+			return g.deviceError(err)
+		}
+		if first > end {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: its image, %s, does not hold everything that was written to it", ErrBusy, b.path)
+		}
+	}
 }

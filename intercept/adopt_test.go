@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/intercept/leaf"
@@ -353,4 +354,37 @@ func TestAdoptRefuses(t *testing.T) {
 		t.Errorf("%d files, %d before", n, before)
 	}
 	closeGroup(t, g)
+}
+
+// A volume whose image does not have everything yet is not deleted; one that is deleted leaves its image complete.
+func TestDeleteAdopted(t *testing.T) {
+	m := vfs.NewMem(rand.Uint64())
+	image := bytes.Repeat([]byte{9}, 64<<10)
+	putImage(t, m, image)
+	opt := syncOptions(m)
+	opt.SpaceWait = 50 * time.Millisecond
+	g, err := Create(scenarioDir, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := g.CreateVolume(VolumeSpec{Name: "v", Adopt: imagePath})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, v, 4000, fill(1, 9000))
+	copy(image[4000:], fill(1, 9000))
+	if err := g.DeleteVolume("v"); !errors.Is(err, ErrBusy) {
+		t.Fatalf("with an epoch that is not committed: %v", err)
+	}
+	same(t, "the volume", content(t, v), image)
+	g.SetReplication(false)
+	for err = ErrBusy; errors.Is(err, ErrBusy); {
+		err = g.DeleteVolume("v")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitDestaged(t, g, seal(t, g, "last"))
+	closeGroup(t, g)
+	same(t, "the image", readFile(t, m, imagePath), image)
 }

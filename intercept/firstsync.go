@@ -285,3 +285,6 @@ func (v *Volume) FirstSync() (FirstSync, bool) {
 	}
 	return FirstSync{Total: f.hidden.Total(), Left: f.hidden.Bytes(), Rate: f.rate}, true
 }
+
+// Image is the path of the image that was adopted as the volume's base; "" when the base is the group's own.
+func (v *Volume) Image() string { return v.base.path }

@@ -16,6 +16,7 @@ var (
 	ErrNotGroup    = errors.New("folder holds no group")
 	ErrInUse       = errors.New("in use by another process")
 	ErrArgument    = errors.New("not acceptable")
+	ErrBusy        = errors.New("not possible yet")
 	ErrImage       = errors.New("image can not be adopted")
 	ErrOutstanding = errors.New("an epoch is handed out already")
 	ErrUnresolved  = errors.New("it is not known whether the interval that was sent is committed")

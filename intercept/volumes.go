@@ -140,7 +140,8 @@ func (g *Group) control(b *wal.Batch) error {
 }
 
 // DeleteVolume removes a volume and, once nothing needs it any more, its content; durable on return. Calls on the
-// Volume fail from then on. ErrNotFound.
+// Volume fail from then on. ErrNotFound. An image that was adopted stays, with all that was written to the volume; while
+// that can not be moved to it within Options.SpaceWait, because it is not committed yet, the volume stays too: ErrBusy.
 func (g *Group) DeleteVolume(name string) error {
 	g.admin.Lock()
 	defer g.admin.Unlock()
@@ -150,6 +151,12 @@ func (g *Group) DeleteVolume(name string) error {
 	}
 	info := g.table.Load().find(v.number)
 	v.gone.Store(true)
+	if v.base.path != "" {
+		if err := g.complete(v.base); err != nil {
+			v.gone.Store(false)
+			return fmt.Errorf("volume %q: %w", name, err)
+		}
+	}
 	if err := g.change(tableChange{op: tableDelete, volume: *info}); err != nil {
 		v.gone.Store(g.log.Err() != nil) // it is still there when the change did not reach the log
 		return fmt.Errorf("volume %q: %w", name, err)

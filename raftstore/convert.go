@@ -58,6 +58,7 @@ func fromVolumes(volumes []replicate.VolumeState) []*rpc.VolumeState {
 		state := v.State.Bytes()
 		m := &rpc.VolumeState{
 			Volume: v.Volume.UUID[:], Name: v.Name, Size: v.Size, BlockSize: uint32(v.BlockSize), StateHash: state[:],
+			Partial: v.Partial,
 		}
 		for _, c := range v.Counts {
 			m.Classes = append(m.Classes, &rpc.ClassCount{

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/intercept/leaf"
@@ -33,6 +34,7 @@ type VolumeState struct {
 	BlockSize int   // bytes
 	State     leaf.State
 	Counts    codec.ClassCounts // what the epoch did to it
+	Partial   bool              // its first sync is not complete: what is missing reads as zeroes. No disk may show it
 }
 
 // Limits of what a Commit may hold; DecodeCommit refuses more.
@@ -60,6 +62,11 @@ func (c *Commit) PackBytes() int64 {
 		n += int64(p.Size)
 	}
 	return n
+}
+
+// partial reports whether any volume is.
+func (c *Commit) partial() bool {
+	return slices.ContainsFunc(c.Volumes, func(v VolumeState) bool { return v.Partial })
 }
 
 func (c *Commit) valid() error {

@@ -10,14 +10,22 @@ import (
 	"github.com/weirstor/weir/replicate/pack"
 )
 
-// commitVersion is the first byte of an encoded commit.
-const commitVersion = 1
+// The first byte of an encoded commit. Version 2 has, behind each volume, a byte that is 1 when the volume is partial; a
+// commit without such a volume has version 1, so that older nodes read it.
+const (
+	commitVersion        = 1
+	commitVersionPartial = 2
+)
 
 // Encode returns the canonical encoding: a version byte, then the fields in the order of the struct. IDs and digests
 // are raw bytes, numbers are varints of encoding/binary, strings and lists are preceded by their length.
 func (c *Commit) Encode() []byte {
 	b := make([]byte, 0, 160+len(c.Packs)*37+len(c.Volumes)*128)
-	b = append(b, commitVersion)
+	version := byte(commitVersion)
+	if c.partial() {
+		version = commitVersionPartial
+	}
+	b = append(b, version)
 	b = append(b, c.Group.UUID[:]...)
 	b = append(b, c.Timeline.UUID[:]...)
 	b = appendPoint(b, c.Previous)
@@ -33,6 +41,12 @@ func (c *Commit) Encode() []byte {
 	b = binary.AppendUvarint(b, uint64(len(c.Volumes)))
 	for _, v := range c.Volumes {
 		b = appendVolumeState(b, v)
+		switch {
+		case v.Partial:
+			b = append(b, 1)
+		case version == commitVersionPartial:
+			b = append(b, 0)
+		}
 	}
 	return b
 }
@@ -72,8 +86,9 @@ func appendString(b []byte, s string) []byte {
 // commit, so that equal digests mean equal commits. The result does not alias b.
 func DecodeCommit(b []byte) (*Commit, error) {
 	d := &commitReader{b: b}
-	if v := d.bytes(1); d.err == nil && v[0] != commitVersion {
-		return nil, fmt.Errorf("%w: version %d, this build reads %d", ErrBadCommit, v[0], commitVersion)
+	version := d.bytes(1)[0]
+	if d.err == nil && version != commitVersion && version != commitVersionPartial {
+		return nil, fmt.Errorf("%w: version %d, this build reads %d", ErrBadCommit, version, commitVersionPartial)
 	}
 	c := &Commit{}
 	copy(c.Group.UUID[:], d.bytes(16))
@@ -90,7 +105,9 @@ func DecodeCommit(b []byte) (*Commit, error) {
 		c.Packs = append(c.Packs, p)
 	}
 	for n := d.count(MaxVolumes, 16); n > 0 && d.err == nil; n-- {
-		c.Volumes = append(c.Volumes, d.volumeState())
+		v := d.volumeState()
+		v.Partial = version == commitVersionPartial && d.bytes(1)[0] != 0
+		c.Volumes = append(c.Volumes, v)
 	}
 	if d.err != nil {
 		return nil, d.err

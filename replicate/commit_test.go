@@ -30,6 +30,7 @@ func sampleCommit(r *rand.Rand) *Commit {
 		v := VolumeState{Volume: ident.VolumeID{UUID: ident.NewUUID()}, Name: "v", Size: r.Int64N(1<<30) * 4096,
 			BlockSize: 4096, State: leaf.State{Hi: r.Uint64(), Lo: r.Uint64()}}
 		v.Counts[r.IntN(len(v.Counts))].WireBytes = r.Uint64()
+		v.Partial = r.IntN(4) == 0
 		c.Volumes = append(c.Volumes, v)
 	}
 	return c

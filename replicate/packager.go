@@ -48,7 +48,7 @@ func (p *packager) pack(ctx context.Context, e *intercept.Epoch, volumes []inter
 	for i, v := range volumes {
 		c.Volumes = append(c.Volumes, VolumeState{
 			Volume: v.ID, Name: v.Name, Size: v.Size, BlockSize: v.BlockSize,
-			State: sum.Volumes[i].State, Counts: sum.Volumes[i].Counts,
+			State: sum.Volumes[i].State, Counts: sum.Volumes[i].Counts, Partial: v.Partial,
 		})
 	}
 	return c, nil

@@ -12,6 +12,8 @@ type Volume struct {
 	Chunks    []ChunkCount `json:"chunks" doc:"packaged changes by class and encoding"`
 	State     string       `json:"state_hash,omitempty" doc:"state hash at the committed point"`
 	Attach    Attach       `json:"attach"`
+	Image     string       `json:"image,omitempty" doc:"path of the image or device that was adopted and is the volume's base"`
+	FirstSync *FirstSync   `json:"first_sync,omitempty" doc:"how far the first sending of an adopted image is; absent when the provider has all of it"`
 }
 
 // HostCounters is what source hosts did to a volume since the process started.
@@ -51,8 +53,9 @@ type Attach struct {
 // VolumeCreate asks for a new volume.
 type VolumeCreate struct {
 	Name      string `json:"name" doc:"1 to 64 characters of a-z, 0-9, dot, dash, underscore; begins with a letter or digit"`
-	Size      int64  `json:"size" doc:"bytes, a multiple of block_size"`
+	Size      int64  `json:"size" doc:"bytes, a multiple of block_size; 0 with adopt: that of the image"`
 	BlockSize int    `json:"block_size,omitempty" doc:"512 or 4096; 512 when absent"`
+	Adopt     string `json:"adopt,omitempty" doc:"absolute path, on the gateway, of a raw image or block device that becomes the volume; size may be left out then"`
 }
 
 // VolumeResize asks for a larger volume.

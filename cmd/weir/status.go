@@ -45,6 +45,11 @@ func showStatus(p *printer, s api.Status) {
 	if len(s.Volumes) > 0 {
 		p.line("")
 		showVolumes(p, s.Volumes)
+		for _, v := range s.Volumes {
+			if v.FirstSync != nil {
+				p.line("  first sync of %s: %s", v.Name, firstSync(v.FirstSync))
+			}
+		}
 	}
 	if len(s.Disks) > 0 {
 		p.line("")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,16 +17,22 @@ func volumeCommand() *cobra.Command {
 	c := &cobra.Command{Use: "volume", Short: "Volumes: create, list, show, resize, delete, access"}
 	r.flags(c)
 	blockSize := config.DefaultBlockSize
+	var image string
 	create := &cobra.Command{
-		Use: "create NAME SIZE", Short: "Make a volume of zeroes", Args: cobra.ExactArgs(2),
+		Use: "create NAME SIZE | create NAME --adopt PATH", Short: "Make a volume of zeroes, or of an existing image",
+		Long: "Make a volume of zeroes, or with --adopt one that goes on with an existing raw image or block device of the gateway.\n" +
+			"The image stays where it is and is the volume from then on; nobody else may use it. Its content goes to the provider\n" +
+			"while hosts already read and write: weir volume show and weir status say how far that is, weir wait waits for it.",
+		Args: cobra.RangeArgs(1, 2),
 		RunE: calling(r, func(c *cobra.Command, d *client.Client, args []string) (api.Volume, error) {
-			n, err := parseSize(args[1])
+			in, err := volumeCreate(args, image, blockSize)
 			if err != nil {
 				return api.Volume{}, err
 			}
-			return d.CreateVolume(c.Context(), api.VolumeCreate{Name: args[0], Size: n, BlockSize: blockSize})
+			return d.CreateVolume(c.Context(), in)
 		}, showVolume),
 	}
+	create.Flags().StringVar(&image, "adopt", "", "raw image or block device that becomes the volume")
 	create.Flags().IntVar(&blockSize, "block-size", blockSize, "logical block, 512 or 4096 bytes")
 	var force, drop bool
 	remove := &cobra.Command{
@@ -68,6 +75,22 @@ func (r *remote) do(call func(*client.Client) error) error {
 	}
 	defer d.Close()
 	return call(d)
+}
+
+// volumeCreate is what the arguments of volume create ask for.
+func volumeCreate(args []string, image string, blockSize int) (api.VolumeCreate, error) {
+	in := api.VolumeCreate{Name: args[0], BlockSize: blockSize}
+	var err error
+	switch {
+	case len(args) == 2:
+		in.Size, err = parseSize(args[1])
+	case image == "":
+		err = fmt.Errorf("%w: the size is missing; usage: weir volume create NAME SIZE, or weir volume create NAME --adopt PATH", errUsage)
+	}
+	if err == nil && image != "" {
+		in.Adopt, err = filepath.Abs(image)
+	}
+	return in, err
 }
 
 func parseSize(s string) (int64, error) {
@@ -118,6 +141,12 @@ func showVolume(p *printer, v api.Volume) {
 	p.row("size", fmt.Sprintf("%s (%d bytes, blocks of %d)", size(v.Size), v.Size, v.BlockSize))
 	p.row("written", fmt.Sprintf("%s in %d writes", usize(v.Host.WrittenBytes), v.Host.WriteOps))
 	p.row("read", fmt.Sprintf("%s in %d reads", usize(v.Host.ReadBytes), v.Host.ReadOps))
+	if v.Image != "" {
+		p.row("image", v.Image)
+	}
+	if f := v.FirstSync; f != nil {
+		p.row("first sync", firstSync(f))
+	}
 	if v.Attach.NBD != "" {
 		p.row("attach NBD", v.Attach.NBD)
 	}
@@ -128,6 +157,15 @@ func showVolume(p *printer, v api.Volume) {
 		p.line("")
 		showChunks(p, v.Chunks)
 	}
+}
+
+// firstSync says how far a first sync is, and for how long it will go on if that is known.
+func firstSync(f *api.FirstSync) string {
+	text := fmt.Sprintf("%s of %s sent (%d %%)", size(f.TotalBytes-f.LeftBytes), size(f.TotalBytes), 100*(f.TotalBytes-f.LeftBytes)/max(f.TotalBytes, 1))
+	if f.SecondsLeft == 0 {
+		return text + ", time left not known yet"
+	}
+	return fmt.Sprintf("%s at %s/s, %s left at that rate", text, size(int64(f.BytesPerSecond)), lag(f.SecondsLeft))
 }
 
 func showChunks(p *printer, list []api.ChunkCount) {

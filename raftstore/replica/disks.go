@@ -263,11 +263,12 @@ func (s *Set) disksReached(disks []ident.UUID, number uint64) (bool, error) {
 	return true, nil
 }
 
-// follows reports whether the disk's volume is part of the group's newest point. One that is not stays as it is.
+// follows reports whether the disk's volume is part of the group's newest point, and all of it. One that is not stays as
+// it is.
 func (f *follower) follows() bool {
 	f.g.mu.Lock()
 	defer f.g.mu.Unlock()
-	return f.g.newest != nil && f.g.newest.Find(f.d.Spec().Volume) != nil
+	return f.g.newest != nil && f.g.newest.complete(f.d.Spec().Volume)
 }
 
 // volume is the history of a follower's volume, for package disk.
@@ -280,7 +281,7 @@ func (v *volume) Newest(needs ...uint64) (disk.Content, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	spec := v.f.d.Spec()
-	if g.newest == nil || g.newest.Find(spec.Volume) == nil {
+	if g.newest == nil || !g.newest.complete(spec.Volume) {
 		return nil, nil
 	}
 	g.pins[spec.ID] = append(needs, g.newest.Number)

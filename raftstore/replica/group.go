@@ -42,6 +42,12 @@ func (h *held) state(v ident.VolumeID) *replicate.VolumeState {
 	return nil
 }
 
+// complete reports whether the volume is part of the point, and its first sync was through.
+func (h *held) complete(v ident.VolumeID) bool {
+	st := h.state(v)
+	return st != nil && !st.Partial && h.Find(v) != nil
+}
+
 // group is the state of one group on this node.
 type group struct {
 	s  *Set

@@ -150,5 +150,8 @@ func (p *Point) Device(v ident.VolumeID) (target.Device, error) {
 	if c == nil {
 		return nil, fmt.Errorf("%w: %s, point %v", ErrNoVolume, v, p.h.Point.Point)
 	}
+	if c.Partial {
+		return nil, fmt.Errorf("%w: %s, point %v: its first sync was not complete", ErrNoVolume, v, p.h.Point.Point)
+	}
 	return &device{p: p, volume: v, size: c.Size, blockSize: c.BlockSize}, nil
 }

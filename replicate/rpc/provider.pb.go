@@ -220,6 +220,7 @@ type VolumeState struct {
 	BlockSize     uint32                 `protobuf:"varint,4,opt,name=block_size,json=blockSize,proto3" json:"block_size,omitempty"` // bytes
 	StateHash     []byte                 `protobuf:"bytes,5,opt,name=state_hash,json=stateHash,proto3" json:"state_hash,omitempty"`
 	Classes       []*ClassCount          `protobuf:"bytes,6,rep,name=classes,proto3" json:"classes,omitempty"`
+	Partial       bool                   `protobuf:"varint,7,opt,name=partial,proto3" json:"partial,omitempty"` // the first sync of the volume was not complete: what is missing reads as zeroes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -294,6 +295,13 @@ func (x *VolumeState) GetClasses() []*ClassCount {
 		return x.Classes
 	}
 	return nil
+}
+
+func (x *VolumeState) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
 }
 
 type OpenSessionRequest struct {
@@ -3208,7 +3216,7 @@ const file_provider_proto_rawDesc = "" +
 	"\n" +
 	"wire_bytes\x18\x03 \x01(\x04R\twireBytes\x12\x1f\n" +
 	"\vshare_bytes\x18\x04 \x01(\x04R\n" +
-	"shareBytes\"\xba\x01\n" +
+	"shareBytes\"\xd4\x01\n" +
 	"\vVolumeState\x12\x16\n" +
 	"\x06volume\x18\x01 \x01(\fR\x06volume\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -3217,7 +3225,8 @@ const file_provider_proto_rawDesc = "" +
 	"block_size\x18\x04 \x01(\rR\tblockSize\x12\x1d\n" +
 	"\n" +
 	"state_hash\x18\x05 \x01(\fR\tstateHash\x12-\n" +
-	"\aclasses\x18\x06 \x03(\v2\x13.weir.v1.ClassCountR\aclasses\"\xbf\x02\n" +
+	"\aclasses\x18\x06 \x03(\v2\x13.weir.v1.ClassCountR\aclasses\x12\x18\n" +
+	"\apartial\x18\a \x01(\bR\apartial\"\xbf\x02\n" +
 	"\x12OpenSessionRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\fR\x05group\x12\x1d\n" +
 	"\n" +

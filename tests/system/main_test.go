@@ -44,6 +44,7 @@ var debianPackages = map[string]string{
 	"qemu-system-x86_64": "qemu-system-x86", "iscsid": "open-iscsi", "nbd-client": "nbd-client", "mkfs.xfs": "xfsprogs",
 	"sqlite3": "sqlite3", "busybox": "busybox-static", "pgbench": "postgresql", "git": "git",
 	"multipathd": "multipath-tools", "dmsetup": "dmsetup",
+	"losetup": "mount",
 }
 
 func required() bool { return os.Getenv("WEIR_REQUIRE_TOOLS") == "1" }
