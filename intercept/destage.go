@@ -62,7 +62,13 @@ func (g *Group) awaitDestage() (l *layer, kept ident.Seq) {
 		changed := g.stacks.changed
 		g.stacks.Unlock()
 		overflow := g.overflow()
-		if l, kept = g.destageable(overflow); g.log.Err() != nil {
+		var again <-chan time.Time
+		if g.yields() {
+			again = time.After(paceTick)
+		} else {
+			l, kept = g.destageable(overflow)
+		}
+		if g.log.Err() != nil {
 			return nil, 0
 		}
 		if l != nil {
@@ -73,6 +79,7 @@ func (g *Group) awaitDestage() (l *layer, kept ident.Seq) {
 		case <-g.done:
 			return nil, 0
 		case <-changed:
+		case <-again:
 		}
 	}
 }
@@ -209,6 +216,7 @@ func (d *destager) volume(l *layer, info *checkpoint.Volume) error {
 			b.file.StartWriteback(from, w.end-from)
 			from = w.end
 		}
+		d.group.breathe()
 		if d.group.log.Err() != nil {
 			return d.group.log.Err()
 		}

@@ -62,6 +62,7 @@ type Group struct {
 	baseEnd     atomic.Uint64 // last sequence that the base holds
 	sentEnd     atomic.Uint64 // end of the interval whose commit may have been sent; 0: none
 	overflowing atomic.Bool
+	pace        pacer // of the destager
 
 	settled atomic.Uint64 // end of the last committed epoch; stacks.notify follows each change
 

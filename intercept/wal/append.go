@@ -161,6 +161,8 @@ func (l *Log) rollLocked(b *Batch, off int64) {
 	b.endRec = Record{Kind: KindEnd, Aux: next.Number, Aux2: next.Incarnation, Seq: l.mu.nextSeq, Synced: l.Synced()}
 	l.mu.cur.last = l.mu.nextSeq
 	l.mu.nextSeq++
+	now := time.Now()
+	l.mu.filled, l.mu.rolled = now.Sub(l.mu.rolled), now
 	l.beginLocked(next)
 	signal(l.kick)
 }

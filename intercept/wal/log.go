@@ -64,9 +64,11 @@ type Log struct {
 		head, next uint64 // tickets in flight: [head, next); a ticket's slot is ticket mod maxInFlight
 		ready      []*segment
 		free       []freeFile
-		files      int    // segment files that exist, whatever their use
-		nextName   int    // index in the name of the next new file
-		lastNumber uint64 // highest segment number given out
+		files      int           // segment files that exist, whatever their use
+		nextName   int           // index in the name of the next new file
+		lastNumber uint64        // highest segment number given out
+		rolled     time.Time     // when the current segment was begun
+		filled     time.Duration // that the one before it took
 		changed    chan struct{}
 		noSpace    bool // making another file failed for want of space; tried again at each need
 	}

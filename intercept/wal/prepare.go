@@ -12,6 +12,7 @@ import (
 const (
 	readyWanted = 3       // segments made ready ahead of need
 	zeroStep    = 1 << 20 // bytes
+	zeroRate    = 40e6    // bytes that writers log in a second, from which on new files are not written ahead of them
 )
 
 // prepare makes segments ready ahead of need: it heads freed files anew, and makes new ones while the budget lasts. It
@@ -144,11 +145,12 @@ func (l *Log) makeFile(f *freeFile) (err error) {
 }
 
 // writeZeroes writes a new file once with zeroes, which makes every later fdatasync of it cheaper: the disk's blocks
-// need not be marked as written then. It stops as soon as a writer may have to wait for the segment.
+// need not be marked as written then. It stops as soon as writers may have to wait for the segment or fill segments
+// so fast that the zeroes would take from them more than they give: then the first use of the file writes it.
 func (l *Log) writeZeroes(f vfs.File) error {
 	n := l.opt.SegmentBytes
 	z := make([]byte, min(n, zeroStep))
-	for off := int64(0); off < n && !l.wanted(); off += int64(len(z)) {
+	for off := int64(0); off < n && !l.hurried(time.Now()); off += int64(len(z)) {
 		step := min(int64(len(z)), n-off)
 		if _, err := f.WriteAt(z[:step], off); err != nil {
 			return err
@@ -158,9 +160,10 @@ func (l *Log) writeZeroes(f vfs.File) error {
 	return nil
 }
 
-// wanted reports whether no segment is ready.
-func (l *Log) wanted() bool {
+// hurried reports whether no segment is ready, or the last segment was filled in little time and not long ago.
+func (l *Log) hurried(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.mu.ready) == 0
+	quick := time.Duration(float64(l.opt.SegmentBytes) / zeroRate * float64(time.Second))
+	return len(l.mu.ready) == 0 || l.mu.filled > 0 && l.mu.filled < quick && now.Sub(l.mu.rolled) < quick
 }
