@@ -11,7 +11,7 @@ SOAK_ROUNDS   ?= 1000
 BENCH_SECONDS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo packages lint unit system test test-vm bench wire soak clean
+.PHONY: help build demo model packages lint unit system test test-vm bench wire soak clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -48,6 +48,9 @@ test-vm: build packages ## dm-multipath over two portals, with Debian's full ker
 
 bench: build ## measure beside nbdkit and qemu-nbd, and count the bytes on the wire
 	WEIR_BINARY=$(CURDIR)/bin/weir $(GO) run ./tests/bench -seconds $(BENCH_SECONDS) -out docs/benchmarks.md cells sustained wire
+
+model: build ## learn the shipped model of packaging from its recipe again, and judge it
+	bin/weir train --out classify/engine/model.json
 
 wire: build ## only count the bytes on the wire, step by step
 	WEIR_BINARY=$(CURDIR)/bin/weir $(GO) run ./tests/bench wire

@@ -78,7 +78,7 @@ func TestAdoptImage(t *testing.T) {
 	s = start(t, api.RoleAll, c)
 	deadline := time.Now().Add(time.Minute)
 	for removed := false; !removed; { // a session may be counted until its connection is seen to be gone
-		err := s.DeleteVolume(t.Context(), "v")
+		err := s.DeleteVolume(t.Context(), "v", false)
 		if removed = err == nil; !removed && time.Now().After(deadline) {
 			t.Fatal(err)
 		}

@@ -110,7 +110,7 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 	add("run", demoCommand(), upCommand(), gatewayCommand(), providerCommand())
 	add("steer", statusCommand(), volumeCommand(), sessionCommand(), snapshotCommand(), cloneCommand(), diskCommand(), groupCommand(),
 		clusterCommand(), waitCommand(), verifyCommand(), explainCommand(), eventsCommand())
-	add("files", certCommand(), dumpCommand(), versionCommand())
+	add("files", certCommand(), dumpCommand(), trainCommand(), versionCommand())
 	usageArgs(root)
 	return root
 }

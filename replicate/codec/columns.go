@@ -1,6 +1,12 @@
 package codec
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/klauspost/compress/s2"
+
+	"github.com/weirstor/weir/classify/engine"
+)
 
 // minDeflate is the size below which a column is not worth a compressor's attempt, bytes.
 const minDeflate = 24
@@ -18,23 +24,29 @@ func (c *columns) reset() {
 // uvarint appends v to column i.
 func (c *columns) uvarint(i int, v uint64) { c[i] = binary.AppendUvarint(c[i], v) }
 
-// appendTo appends all columns to dst, each compressed where that makes it smaller, and tells how many bytes each
-// became. colRaw is stored as it is.
-func (c *columns) appendTo(dst, scratch []byte, e [numColumns]effort) (out, kept []byte, size [numColumns]int) {
+// appendTo appends all columns to dst, each compressed as e says where that makes it smaller, and tells how many bytes
+// each became.
+func (c *columns) appendTo(dst, scratch []byte, e [numColumns]engine.Squeeze) (out, kept []byte, size [numColumns]int) {
 	var small []byte
 	for i, col := range c {
 		at := len(dst)
-		if i != colRaw && len(col) >= minDeflate {
+		method := uint64(storeRaw)
+		switch {
+		case len(col) < minDeflate || e[i] == engine.SqueezeNone:
+		case e[i] == engine.SqueezeS2:
+			method = storeS2
+			scratch = s2.Encode(scratch[:cap(scratch)], col)
+			small = scratch
+		default:
+			method = storeZstd
 			small, scratch = compress(small[:0], col, scratch, e[i])
-		} else {
-			small = small[:0]
 		}
-		if n := len(small); n > 0 && n+3 < len(col) {
-			dst = binary.AppendUvarint(dst, uint64(len(col))<<1|storeZstd)
+		if n := len(small); method != storeRaw && n+3 < len(col) {
+			dst = binary.AppendUvarint(dst, uint64(len(col))<<storeBits|method)
 			dst = binary.AppendUvarint(dst, uint64(n))
 			dst = append(dst, small...)
 		} else {
-			dst = binary.AppendUvarint(dst, uint64(len(col))<<1|storeRaw)
+			dst = binary.AppendUvarint(dst, uint64(len(col))<<storeBits|storeRaw)
 			dst = append(dst, col...)
 		}
 		size[i] = len(dst) - at
@@ -42,21 +54,25 @@ func (c *columns) appendTo(dst, scratch []byte, e [numColumns]effort) (out, kept
 	return dst, scratch, size
 }
 
-// parse reads what appendTo wrote and returns what is behind it. Stored columns alias b.
-func (c *columns) parse(b []byte, scratch []byte) (rest, kept []byte, err error) {
+// parse reads what appendTo wrote, in a frame of a type, and returns what is behind it. Stored columns alias b.
+func (c *columns) parse(b []byte, frameType uint8, scratch []byte) (rest, kept []byte, err error) {
+	bits := storeBits
+	if frameType == oldestFrameType {
+		bits = 1
+	}
 	total := 0
 	for i := range c {
 		var head, n uint64
 		if head, b, err = takeUvarint(b); err != nil {
 			return nil, scratch, err
 		}
-		raw := head >> 1
+		raw, method := head>>bits, head&(1<<bits-1)
 		if raw > MaxColumnBytes || total+int(raw) > MaxColumnBytes {
 			return nil, scratch, corrupt("columns of more than %d bytes", MaxColumnBytes)
 		}
 		total += int(raw)
 		n = raw
-		if head&1 == storeZstd {
+		if method != storeRaw {
 			if n, b, err = takeUvarint(b); err != nil {
 				return nil, scratch, err
 			}
@@ -64,14 +80,37 @@ func (c *columns) parse(b []byte, scratch []byte) (rest, kept []byte, err error)
 		if n > uint64(len(b)) {
 			return nil, scratch, corrupt("column %d has %d bytes, %d are left", i, n, len(b))
 		}
-		if head&1 == storeRaw {
+		switch method {
+		case storeRaw:
 			c[i] = b[:n:n]
-		} else if c[i], scratch, err = expand(nil, b[:n], int(raw), scratch); err != nil {
+		case storeZstd:
+			c[i], scratch, err = expand(nil, b[:n], int(raw), scratch)
+		case storeS2:
+			c[i], err = expandS2(nil, b[:n], int(raw))
+		default:
+			err = corrupt("column %d is stored by method %d", i, method)
+		}
+		if err != nil {
 			return nil, scratch, err
 		}
 		b = b[n:]
 	}
 	return b, scratch, nil
+}
+
+// expandS2 returns the n bytes that src holds as an S2 block, in dst if there is room.
+func expandS2(dst, src []byte, n int) ([]byte, error) {
+	if got, err := s2.DecodedLen(src); err != nil || got != n {
+		return nil, corrupt("S2 column of %d bytes, want %d: %v", got, n, err)
+	}
+	if cap(dst) < n {
+		dst = make([]byte, n)
+	}
+	out, err := s2.Decode(dst[:n], src)
+	if err != nil {
+		return nil, corrupt("S2 column: %v", err)
+	}
+	return out, nil
 }
 
 // takeUvarint cuts a varint off b.

@@ -131,10 +131,10 @@ func (d *decoder) pack(ctx context.Context, b []byte) error {
 		return corrupt("a %v pack", kind)
 	}
 	return pack.Frames(b, func(f pack.Frame) error {
-		if f.Type != FrameType {
-			return fmt.Errorf("%w: frame type %d at %d, this build reads %d", ErrVersion, f.Type, f.At, FrameType)
+		if f.Type < oldestFrameType || f.Type > FrameType {
+			return fmt.Errorf("%w: frame type %d at %d, this build reads %d to %d", ErrVersion, f.Type, f.At, oldestFrameType, FrameType)
 		}
-		if err := d.frameOf(ctx, f.Payload); err != nil {
+		if err := d.frameOf(ctx, f.Type, f.Payload); err != nil {
 			return fmt.Errorf("frame at %d: %w", f.At, err)
 		}
 		return nil
@@ -142,8 +142,8 @@ func (d *decoder) pack(ctx context.Context, b []byte) error {
 }
 
 // frameOf decodes one frame.
-func (d *decoder) frameOf(ctx context.Context, payload []byte) (err error) {
-	if d.table, d.scratch, err = d.frame.open(payload, d.table, d.scratch); err != nil {
+func (d *decoder) frameOf(ctx context.Context, frameType uint8, payload []byte) (err error) {
+	if d.table, d.scratch, err = d.frame.open(payload, frameType, d.table, d.scratch); err != nil {
 		return err
 	}
 	d.gapFrom = 0

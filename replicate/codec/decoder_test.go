@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/weirstor/weir/classify"
+	"github.com/weirstor/weir/classify/engine"
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/intercept/leaf"
 	"github.com/weirstor/weir/replicate/pack"
@@ -152,7 +153,13 @@ func TestDamage(t *testing.T) {
 // known kinds.
 func checkHostile(t testing.TB, old, new, payload []byte) {
 	t.Helper()
-	b := pack.AppendFrame(pack.AppendHeader(nil, pack.Wire), FrameType, payload)
+	for frameType := oldestFrameType; frameType <= FrameType; frameType++ {
+		checkHostileFrame(t, old, new, pack.AppendFrame(pack.AppendHeader(nil, pack.Wire), uint8(frameType), payload))
+	}
+}
+
+func checkHostileFrame(t testing.TB, old, new, b []byte) {
+	t.Helper()
 	var chunks []Chunk
 	err := Decode(context.Background(), Packs(b), target(old, int64(len(new)), &chunks))
 	if err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrBaseMismatch) {
@@ -174,7 +181,7 @@ func TestRefused(t *testing.T) {
 		w := &frameWriter{}
 		w.startEpoch()
 		build(w)
-		b, _, _ := w.appendTo(nil, nil, [numColumns]effort{})
+		b, _, _ := w.appendTo(nil, nil, [numColumns]engine.Squeeze{})
 		return b
 	}
 	v := volumeID(1)
@@ -253,7 +260,7 @@ func FuzzDecode(f *testing.F) {
 	w.leaves(leaf.Of(old[:blockSize]), leaf.Of(old[blockSize:2*blockSize]))
 	w.dataChunk(0, classify.LargeData, make([]byte, blockSize), 0, []match{{n: blockSize, op: opNear, from: place{0, blockSize}}})
 	w.notice(volumeID(2), 0, 4096, 1)
-	small, _, _ := w.appendTo(nil, nil, [numColumns]effort{})
+	small, _, _ := w.appendTo(nil, nil, [numColumns]engine.Squeeze{})
 	f.Add(small)
 	f.Fuzz(func(t *testing.T, payload []byte) { checkHostile(t, old, new, payload) })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 
 	"github.com/weirstor/weir/classify"
 	"github.com/weirstor/weir/intercept/ident"
@@ -24,13 +25,14 @@ type Encoder struct {
 	log     *slog.Logger
 	index   *index
 	pending []addition // of the epoch that was encoded last
+	past    map[ident.VolumeID]*[numPass]past
 }
 
 // NewEncoder returns an Encoder that knows no earlier content yet; it learns it from the epochs that it encodes and,
 // a part with each epoch, from the old content that it is shown.
 func NewEncoder(opt Options) *Encoder {
 	opt.setDefaults()
-	return &Encoder{opt: opt, log: opt.Logger}
+	return &Encoder{opt: opt, log: opt.Logger, past: make(map[ident.VolumeID]*[numPass]past)}
 }
 
 // Encode encodes what changes tell, which must name every volume of the group once: volumes without extents only lend
@@ -76,6 +78,16 @@ func (e *Encoder) learn(v ident.VolumeID, off int64, content []byte) {
 	}
 }
 
+// pastOf is what searches brought to a volume lately. A volume that is new is believed to be worth everything.
+func (e *Encoder) pastOf(v ident.VolumeID) *[numPass]past {
+	p := e.past[v]
+	if p == nil {
+		p = &[numPass]past{{1, 1, 1}, {1, 1, 1}}
+		e.past[v] = p
+	}
+	return p
+}
+
 // prepare makes the index ready: one that has room for the volumes, with another part of their old content.
 func (e *Encoder) prepare(ctx context.Context, changes []VolumeChange) error {
 	if e.opt.IndexBytes < 0 {
@@ -91,6 +103,14 @@ func (e *Encoder) prepare(ctx context.Context, changes []VolumeChange) error {
 			"sub_block_bytes", e.index.sub)
 	}
 	return e.Warm(ctx, changes, e.opt.WarmBytes)
+}
+
+// Prepare makes the Encoder know all old content of the volumes that changes name, as Warm without a limit does.
+func (e *Encoder) Prepare(ctx context.Context, changes []VolumeChange) error {
+	if err := e.prepare(ctx, changes); err != nil {
+		return err
+	}
+	return e.Warm(ctx, changes, math.MaxInt64)
 }
 
 // warmStep is how much old content is read at a time, bytes.

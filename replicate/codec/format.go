@@ -4,8 +4,12 @@ import (
 	"github.com/weirstor/weir/intercept/leaf"
 )
 
-// FrameType is the type of a pack frame that this package wrote. A change of the bytes takes the next number.
-const FrameType = 1
+// FrameType is the type of a pack frame that this package writes. A change of the bytes takes the next number. Those
+// from oldestFrameType on are read.
+const FrameType = 2
+
+// oldestFrameType knows columns as they are and in zstd only.
+const oldestFrameType = 1
 
 // Limits of the format, docs/format-pack.md. They bound what a decoder allocates and holds.
 const (
@@ -40,6 +44,9 @@ const (
 const (
 	storeRaw  = 0
 	storeZstd = 1 // a zstd frame without its magic number
+	storeS2   = 2 // an S2 block; from frame type 2 on
+
+	storeBits = 2 // of a column's head; 1 in frame type 1
 )
 
 // Ops: what follows the literal of a token. Bits 0 to 3 of the control byte.

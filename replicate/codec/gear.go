@@ -58,6 +58,7 @@ type anchors struct {
 	rest   [anchorStep]int32
 	upto   int // the next search begins here
 	done   int // anchors before it were looked at, or need not be
+	work   int // bytes that were searched, ever
 }
 
 // anchorStep is how much content is searched at a time, bytes.
@@ -108,6 +109,7 @@ func (x *anchors) take() {
 // kept while going forward. Either changes seldom, which the processor predicts well.
 func (x *anchors) search(content []byte, lo, sub int) {
 	x.list, x.head = x.list[:0], 0
+	x.work += len(content)
 	hs := x.hashes[:len(content)-gearBytes+1]
 	var h uint64
 	for _, c := range content[:gearBytes-1] {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/weirstor/weir/classify"
+	"github.com/weirstor/weir/classify/engine"
 	"github.com/weirstor/weir/intercept/leaf"
 	"github.com/weirstor/weir/replicate/codec/deflate"
 	"github.com/weirstor/weir/replicate/pack"
@@ -108,7 +109,7 @@ func TestInnerRefused(t *testing.T) {
 		w.leaves(0, leaf.Of(page[:]))
 		content := make([]byte, m.n)
 		w.dataChunk(0, classify.LargeData, content, 0, []match{m})
-		payload, _, _ := w.appendTo(nil, nil, [numColumns]effort{})
+		payload, _, _ := w.appendTo(nil, nil, [numColumns]engine.Squeeze{})
 		b := pack.AppendFrame(pack.AppendHeader(nil, pack.Wire), FrameType, payload)
 		var chunks []Chunk
 		err := Decode(context.Background(), Packs(b), target(nil, 1<<20, &chunks))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/weirstor/weir/classify/engine"
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/replicate/pack"
 )
@@ -30,6 +31,7 @@ type workspace struct {
 	verify   *decoder
 	payload  []byte
 	scratch  []byte
+	literals []byte // of a trial
 }
 
 var workspaces = sync.Pool{New: func() any {
@@ -47,7 +49,10 @@ type job struct {
 	put     func(pack.Pack) error
 	summary Summary
 
+	sensitivity engine.Sensitivity // of the open frame
+
 	open     []byte // the pack that is being filled; empty: none
+	written  int64  // by hosts, of all changes, bytes
 	touched  int64  // by the open frame
 	deflated int64  // bytes that went through the compressor
 	zeroes   zeroRun
@@ -62,6 +67,7 @@ func newJob(e *Encoder, changes []VolumeChange, put func(pack.Pack) error) *job 
 	j.byID = make(map[ident.VolumeID]int, len(changes))
 	j.summary.Volumes = make([]VolumeSummary, len(changes))
 	j.notices = make([]notice, len(changes))
+	j.sensitivity = e.opt.Sensitivity
 	j.frame.startEpoch()
 	for i := range changes {
 		c := &changes[i]
@@ -69,6 +75,9 @@ func newJob(e *Encoder, changes []VolumeChange, put func(pack.Pack) error) *job 
 		j.summary.Volumes[i] = VolumeSummary{Volume: c.Volume, State: c.State}
 		if len(c.Extents) > 0 {
 			j.frame.number(c.Volume)
+		}
+		for _, x := range c.Extents {
+			j.written += x.Len
 		}
 	}
 	j.made.reset()
@@ -144,14 +153,9 @@ func (j *job) closeFrame() error {
 		return nil
 	}
 	j.frame.closeSegment()
-	var e [numColumns]effort
-	for i := range e {
-		e[i] = j.enc.opt.Sensitivity.effortFor(i, len(j.frame.cols[i]), j.deflated)
-	}
-	j.deflated += int64(len(j.frame.cols[colData]))
 	var size [numColumns]int
-	j.payload, j.scratch, size = j.frame.appendTo(j.payload[:0], j.scratch, e)
-	if err := j.verify.frameOf(context.Background(), j.payload); err != nil {
+	j.payload, j.scratch, size = j.frame.appendTo(j.payload[:0], j.scratch, j.squeezes())
+	if err := j.verify.frameOf(context.Background(), FrameType, j.payload); err != nil {
 		return fmt.Errorf("what was encoded does not decode to what was read: %w", err)
 	}
 	if len(j.open) > 0 && len(j.open)+pack.FrameHeadBytes+len(j.payload) > pack.MaxBytes {

@@ -3,6 +3,7 @@ package codec
 // lookup asks the index at an anchor and returns the best match that it finds in the chunk [a, b), or none. It may
 // reach back to a.
 func (m *matcher) lookup(w *window, x anchor, a, b int) (best match) {
+	m.work += workLookup
 	var room [bucketWays]uint32
 	for _, loc := range m.index.lookup(x.h, room[:0]) {
 		if found := m.try(w, x, loc, a, b, best.n); found.n > best.n {
@@ -65,5 +66,5 @@ func (m *matcher) try(w *window, x anchor, loc uint32, a, b, than int) match {
 		return match{}
 	}
 	m.trial, m.spare = m.spare, c
-	return match{at: x.at - back, n: n + back, op: opNear, from: c.from}
+	return match{at: x.at - back, n: n + back, op: opNear, from: c.from, fresh: true}
 }

@@ -1,6 +1,9 @@
 package codec
 
-import "github.com/weirstor/weir/intercept/ident"
+import (
+	"github.com/weirstor/weir/classify/engine"
+	"github.com/weirstor/weir/intercept/ident"
+)
 
 // What a copy must save to be worth its token, bytes.
 const (
@@ -31,8 +34,11 @@ type sources interface {
 	source(v ident.VolumeID) (number int, old View, ok bool)
 }
 
-// matcher finds where new content comes from. Sources are an offer: one that can not be read is not used. It keeps the three last places, as cursors, over all chunks of an epoch.
+// matcher finds where new content comes from; level says where it looks. Sources are an offer: one that can not be read
+// is not used. It keeps the three last places, as cursors, over all chunks of an epoch.
 type matcher struct {
+	level   engine.Search
+	work    int64  // that was done, picoseconds
 	index   *index // nil: only the same address and recent places
 	volumes sources
 	made    *results // shared by matchers of one epoch
@@ -74,18 +80,27 @@ func (m *matcher) cover(w *window, a, b int) []match {
 func (m *matcher) search(w *window, a, b int) {
 	solid := a // content before it is in a match that is not to be improved
 	seen := -1 // the last leaf block that was looked for in the stream of results
+	near, deep := m.level >= engine.SearchNear, m.level >= engine.SearchIndex && m.index != nil
+	m.work += int64(b-a) * workScan
+	if near {
+		m.work += int64(b-a) * workNear
+	}
+	searched := m.anchors.work
+	defer func() { m.work += int64(m.anchors.work-searched) * workAnchor }()
 	for p := a; p+8 <= b; {
 		if k := p / blockSize; k > seen {
 			seen = k
-			best := m.again(w, p, b)
-			if best.n > 0 {
+			if !near {
+				continue
+			}
+			if best := m.again(w, p, b); best.n > 0 {
 				p, solid = m.accept(best), best.at+best.n
 				m.anchors.skip(solid)
 				continue
 			}
 		}
 		stop := min(b-7, (seen+1)*blockSize)
-		if m.index != nil {
+		if deep {
 			if p-solid < lookupAfter {
 				stop = min(stop, solid+lookupAfter)
 			} else if x := m.anchors.next(w.new, p, b, m.index.sub); x.at > p {
@@ -152,7 +167,7 @@ func (m *matcher) again(w *window, p, b int) match {
 	c := m.spare
 	c.aimMade(from, m.made, m.stream)
 	n, err := c.extend(w.new[p:b], c.addr(p))
-	x := match{at: p, n: n, op: opNear, from: from}
+	x := match{at: p, n: n, op: opNear, from: from, fresh: true}
 	if err != nil || n < minNew || !gains(w, x) {
 		return match{}
 	}
@@ -162,7 +177,8 @@ func (m *matcher) again(w *window, p, b int) match {
 // scan returns the first position from p on, before stop, at which here may find something.
 func (m *matcher) scan(w *window, p, stop int) int {
 	r := m.recents[0]
-	if r.view != nil && p-r.good <= recentReach || m.recents[1].view != nil && p-m.recents[1].good <= recentReach ||
+	if m.level < engine.SearchNear {
+	} else if r.view != nil && p-r.good <= recentReach || m.recents[1].view != nil && p-m.recents[1].good <= recentReach ||
 		m.recents[2].view != nil && p-m.recents[2].good <= recentReach {
 		return m.scanRecent(w, p, stop)
 	}
@@ -218,7 +234,7 @@ func (m *matcher) here(w *window, p, b int) (best match) {
 			return match{at: p, n: n, op: opZero}
 		}
 	}
-	if best.n >= enough {
+	if best.n >= enough || m.level < engine.SearchNear {
 		return best
 	}
 	for _, c := range m.recents {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirstor/weir/classify"
+	"github.com/weirstor/weir/classify/engine"
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/replicate/pack"
 )
@@ -52,10 +53,7 @@ func Measure(ctx context.Context, old, new View, size int64, opt Options) (Measu
 	changes := []VolumeChange{{Volume: ident.VolumeID{UUID: ident.UUID{1}}, Size: size, Extents: extents, Old: old, New: new, Map: known}}
 	e := NewEncoder(opt)
 	begin := time.Now()
-	if err := e.prepare(ctx, changes); err != nil {
-		return m, err
-	}
-	if err := e.Warm(ctx, changes, size); err != nil {
+	if err := e.Prepare(ctx, changes); err != nil {
 		return m, err
 	}
 	m.Learn = time.Since(begin)
@@ -110,7 +108,7 @@ func (f *FixedCost) add(old, new []byte) {
 	for len(new) > 0 {
 		n := min(len(new), f.BlockBytes)
 		if !bytes.Equal(old[:n], new[:n]) {
-			out = compressor(effortNormal).EncodeAll(new[:n], out[:0])
+			out = compressor(engine.SqueezeNormal).EncodeAll(new[:n], out[:0])
 			f.Raw += int64(n)
 			f.Zstd += int64(min(n, len(out)))
 		}

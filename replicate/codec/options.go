@@ -1,46 +1,30 @@
 package codec
 
 import (
-	"fmt"
 	"log/slog"
+
+	"github.com/weirstor/weir/classify/engine"
 )
 
 // Sensitivity is how hard the encoder looks for fewer bytes.
-type Sensitivity uint8
+type Sensitivity = engine.Sensitivity
 
+// The sensitivities.
 const (
-	Balanced Sensitivity = iota // the default
-	Fast                        // for links that are faster than the processor
-	Thorough                    // for links that are dear
-	numSensitivities
+	Balanced = engine.Balanced
+	Fast     = engine.Fast
+	Thorough = engine.Thorough
 )
-
-var sensitivityNames = [numSensitivities]string{"balanced", "fast", "thorough"}
-
-func (s Sensitivity) String() string {
-	if s < numSensitivities {
-		return sensitivityNames[s]
-	}
-	return fmt.Sprintf("Sensitivity(%d)", uint8(s))
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (s Sensitivity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (s *Sensitivity) UnmarshalText(b []byte) error {
-	for i, name := range sensitivityNames {
-		if name == string(b) {
-			*s = Sensitivity(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("sensitivity %q is none of fast, balanced, thorough", b)
-}
 
 // Options of an Encoder. The zero Options are sound.
 type Options struct {
-	Sensitivity Sensitivity
+	Sensitivity Sensitivity   // of volumes that do not say their own
+	Model       *engine.Model // what decides; nil: the shipped one
+	// Recorder, if not nil, gets a sample of each decision, for which all answers are tried: that takes many times the
+	// work of packaging.
+	Recorder engine.Recorder
+	// TryAll takes the answer with the fewest bytes instead of the model's, whatever the work: the measure of a model.
+	TryAll bool
 	// IndexBytes bounds the memory of the index of earlier content. 0: a thousandth of the volumes' size plus 32 MiB;
 	// negative: no index.
 	IndexBytes int64
@@ -60,6 +44,9 @@ func (o *Options) setDefaults() {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Model == nil {
+		o.Model = engine.Shipped()
+	}
 	if o.WarmBytes == 0 {
 		o.WarmBytes = defaultWarmBytes
 	}
@@ -71,24 +58,4 @@ func (o *Options) indexBytes(volumeBytes int64) int64 {
 		return o.IndexBytes
 	}
 	return volumeBytes/defaultIndexShare + defaultIndexBytes
-}
-
-// effortFor picks how hard a column of n bytes is compressed, of an epoch that has already compressed done bytes:
-// small epochs can afford more for each byte.
-func (s Sensitivity) effortFor(col, n int, done int64) effort {
-	switch {
-	case s == Thorough:
-		return effortMost
-	case s == Fast && done+int64(n) > 64<<10:
-		return effortLow
-	case s == Fast:
-		return effortNormal
-	case col != colData:
-		return effortHigh
-	case done+int64(n) <= 4<<20:
-		return effortMost
-	case done+int64(n) <= 16<<20:
-		return effortHigh
-	}
-	return effortNormal
 }

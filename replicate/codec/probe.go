@@ -41,12 +41,7 @@ func random(b []byte, like bool) bool {
 	for _, c := range b {
 		count[c]++
 	}
-	var sum float32
-	for _, c := range count {
-		sum += xlog2[c]
-	}
 	n := float64(len(b))
-	entropy := math.Log2(n) - float64(sum)/n
 	want := 8 - 255/(2*n*math.Ln2) // of n random bytes, Miller's correction
-	return entropy > want-probeSlack
+	return entropy(&count, len(b)) > want-probeSlack
 }

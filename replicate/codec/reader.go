@@ -23,8 +23,8 @@ type token struct {
 	copy  uint64
 }
 
-// open reads the head and the columns of a frame's payload, and adds the volumes that it names to table.
-func (r *frameReader) open(payload []byte, table []ident.VolumeID, scratch []byte) ([]ident.VolumeID, []byte, error) {
+// open reads the head and the columns of the payload of a frame of a type, and adds the volumes that it names to table.
+func (r *frameReader) open(payload []byte, frameType uint8, table []ident.VolumeID, scratch []byte) ([]ident.VolumeID, []byte, error) {
 	n, b, err := takeUvarint(payload)
 	if err != nil {
 		return table, scratch, err
@@ -43,7 +43,7 @@ func (r *frameReader) open(payload []byte, table []ident.VolumeID, scratch []byt
 		return table, scratch, err
 	}
 	r.recent = recent{}
-	b, scratch, err = r.cols.parse(b, scratch)
+	b, scratch, err = r.cols.parse(b, frameType, scratch)
 	if err == nil && len(b) > 0 {
 		err = corrupt("%d bytes behind the columns", len(b))
 	}

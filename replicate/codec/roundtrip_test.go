@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/weirstor/weir/classify/engine"
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/intercept/leaf"
 	"github.com/weirstor/weir/replicate/pack"
@@ -159,8 +160,16 @@ func flatten(xs []Extent) []Extent {
 // decodes them again: content and state hashes must come out.
 func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		enc := NewEncoder(Options{Sensitivity: Sensitivity(rapid.IntRange(0, 2).Draw(r, "sensitivity")), IndexBytes: 64 << 10,
-			WarmBytes: int64(rapid.SampledFrom([]int{-1, 256 << 10, 0}).Draw(r, "warm"))})
+		opt := Options{Sensitivity: Sensitivity(rapid.IntRange(0, 2).Draw(r, "sensitivity")), IndexBytes: 64 << 10,
+			WarmBytes: int64(rapid.SampledFrom([]int{-1, 256 << 10, 0}).Draw(r, "warm"))}
+		switch rapid.IntRange(0, 9).Draw(r, "model") {
+		case 0:
+			opt.TryAll = true
+		case 1, 2, 3, 4:
+			opt.Model = engine.Fixed(engine.Search(rapid.IntRange(0, int(engine.NumSearch)-1).Draw(r, "search")),
+				engine.Squeeze(rapid.IntRange(0, int(engine.NumSqueeze)-1).Draw(r, "squeeze")))
+		}
+		enc := NewEncoder(opt)
 		content := map[ident.VolumeID][]byte{}
 		ids := []ident.VolumeID{volumeID(1), volumeID(2), volumeID(3)}
 		for _, v := range ids {
@@ -184,8 +193,11 @@ func epoch(t *testing.T, r *rapid.T, enc *Encoder, ids []ident.VolumeID, content
 		copy(next[v], content[v])
 		size[v] = int64(grown)
 		xs := edit(r, next[v])
-		changes = append(changes, VolumeChange{Volume: v, Size: size[v], Extents: xs, Old: memView(content[v]),
-			New: memView(next[v]), State: stateOf(v, content[v])})
+		ch := VolumeChange{Volume: v, Size: size[v], Extents: xs, Old: memView(content[v]), New: memView(next[v]), State: stateOf(v, content[v])}
+		if s := Sensitivity(rapid.IntRange(0, 5).Draw(r, "own sensitivity")); s < engine.NumSensitivities {
+			ch.Sensitivity = &s
+		}
+		changes = append(changes, ch)
 	}
 	sum, packs := encodeAll(t, enc, changes)
 	got := apply(t, packs, content, size)

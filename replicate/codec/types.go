@@ -28,6 +28,8 @@ type VolumeChange struct {
 	New     View          // at the epoch's end
 	State   leaf.State    // state hash of Old
 	Map     *classify.Map // file-system knowledge; nil: none
+
+	Sensitivity *Sensitivity // nil: that of the Options
 }
 
 // ClassCount is what one class did to one volume in one epoch.

@@ -1,11 +1,13 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/adler32"
 	"io"
 
+	"github.com/weirstor/weir/classify/engine"
 	"github.com/weirstor/weir/replicate/codec/deflate"
 )
 
@@ -19,11 +21,15 @@ const (
 	innerFactor = 5        // literals of the content become a fifth, about
 )
 
+// zlibMethod begins a zlib stream with a window of 32 KiB (RFC 1950, section 2.2, CMF).
+const zlibMethod = 0x78
+
 // unpacker finds deflate streams in new content that compress again to the same bytes.
 type unpacker struct {
 	matcher  *matcher // of what the streams hold
 	inflater *deflate.Inflater
 	tried    int64
+	work     int64 // that was done, picoseconds
 	scratch  []byte
 	out      []match
 
@@ -34,7 +40,9 @@ type unpacker struct {
 }
 
 func newUnpacker(made *results) *unpacker {
-	return &unpacker{matcher: newMatcher(made), inflater: deflate.NewInflater()}
+	u := &unpacker{matcher: newMatcher(made), inflater: deflate.NewInflater()}
+	u.matcher.level = engine.SearchIndex
+	return u
 }
 
 // start begins an epoch.
@@ -58,6 +66,11 @@ func (u *unpacker) unpack(w *window, a, b, end int, matches []match, stream int6
 			gap = matches[i].at
 		}
 		for p := at; p+innerMin <= gap; p++ {
+			k := bytes.IndexByte(w.new[p:gap-innerMin+1], zlibMethod)
+			if k < 0 {
+				break
+			}
+			p += k
 			n, z := u.find(w.new[:end], p)
 			if z == nil {
 				continue
@@ -100,10 +113,15 @@ func (u *unpacker) before(matches []match) []match {
 
 // find returns the length and the content of a deflate stream that begins at p, if it is one that can be made again.
 func (u *unpacker) find(b []byte, p int) (int, *inner) {
-	if b[p] == 0x78 && (int(b[p])<<8|int(b[p+1]))%31 == 0 && b[p+1]&0x20 == 0 {
+	if isZlibHead(b, p) {
 		return u.zlib(b, p)
 	}
 	return 0, nil
+}
+
+// isZlibHead reports whether the two bytes at p are the header of a zlib stream without a dictionary.
+func isZlibHead(b []byte, p int) bool {
+	return b[p] == zlibMethod && (int(b[p])<<8|int(b[p+1]))%31 == 0 && b[p+1]&0x20 == 0
 }
 
 // levelsOf are the levels that a zlib header stands for, the usual one first (RFC 1950, section 2.2, FLEVEL).
@@ -119,6 +137,7 @@ func (u *unpacker) zlib(b []byte, p int) (int, *inner) {
 	content, used, err := u.inflater.Append(u.scratch[:0], body, limit)
 	u.scratch = content
 	u.tried += int64(len(content))
+	u.work += workInflate * int64(len(content))
 	if errors.Is(err, io.ErrUnexpectedEOF) && p%blockSize == 0 {
 		u.cut = p
 	}
@@ -130,6 +149,7 @@ func (u *unpacker) zlib(b []byte, p int) (int, *inner) {
 	c := deflaters.Get().(*deflate.Compressor)
 	defer deflaters.Put(c)
 	for _, level := range levelsOf[b[p+1]>>6] {
+		u.work += workDeflate * int64(len(content))
 		if c.Equal(content, body[:used], nil, level) {
 			return total, &inner{kind: level | innerZlib, content: append([]byte(nil), content...)}
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/weirstor/weir/classify"
+	"github.com/weirstor/weir/classify/engine"
 )
 
 // volume encodes what belongs to one pass of one volume.
@@ -12,6 +13,12 @@ func (j *job) volume(ctx context.Context, i, pass int) error {
 	c := &j.changes[i]
 	if pass == passMeta && c.Map == nil {
 		return nil
+	}
+	if s := j.sensitivityOf(c); s != j.sensitivity && len(c.Extents) > 0 {
+		if err := j.closeFrame(); err != nil {
+			return err
+		}
+		j.sensitivity = s
 	}
 	for k := 0; k < len(c.Extents); {
 		lo, hi, n, err := j.joined(c, k)
@@ -24,6 +31,13 @@ func (j *job) volume(ctx context.Context, i, pass int) error {
 		k += n
 	}
 	return j.closeZeroes(i, pass)
+}
+
+func (j *job) sensitivityOf(c *VolumeChange) Sensitivity {
+	if c.Sensitivity != nil {
+		return *c.Sensitivity
+	}
+	return j.enc.opt.Sensitivity
 }
 
 // joined joins n extents from extent k on whose leaf blocks follow each other, and returns these.
@@ -146,8 +160,9 @@ func (j *job) blocksOf(i, pass int, w *window, from, to int, more bool) (int, er
 		return 0, err
 	}
 	a, b := j.bounds(i, w, from, to)
+	level := j.level(i, pass, w, from, to, a, b)
 	matches := j.matcher.cover(w, a, b)
-	if pass == passData && j.enc.opt.Sensitivity != Fast {
+	if pass == passData && level == engine.SearchInner {
 		u, end := j.unpacker, j.dataUpTo(to)
 		matches = u.unpack(w, a, b, end*blockSize, matches, j.matcher.stream)
 		switch {
@@ -161,8 +176,26 @@ func (j *job) blocksOf(i, pass int, w *window, from, to int, more bool) (int, er
 			matches, b, to = u.before(matches), u.cut, u.cut/blockSize
 		}
 	}
+	j.enc.pastOf(j.changes[i].Volume)[pass].remember(level, b-a, matches)
 	j.dataChunk(i, pass, w, from, to, a, b, matches)
 	return to, j.grown(int64((to - from) * blockSize))
+}
+
+// level decides where copies for the chunk [a, b) of w are looked for, and tells the matcher.
+func (j *job) level(i, pass int, w *window, from, to, a, b int) engine.Search {
+	opt, x := &j.enc.opt, j.features(i, pass, w, from, to, a, b)
+	level := opt.Model.Search(j.sensitivity, &x)
+	if opt.Recorder != nil || opt.TryAll {
+		out := j.try(w, to, a, b, pass == passData)
+		if opt.Recorder != nil {
+			opt.Recorder.RunSample(&x, &out)
+		}
+		if opt.TryAll {
+			level = engine.Search(fewest(out[:]))
+		}
+	}
+	j.matcher.level = level
+	return level
 }
 
 // bounds are the first and the last byte in w of the chunk of blocks [from, to): LargeData is whole blocks.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/weirstor/weir/classify"
+	"github.com/weirstor/weir/classify/engine"
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/intercept/leaf"
 	"github.com/zeebo/xxh3"
@@ -14,6 +15,7 @@ type match struct {
 	at, n int
 	op    uint8 // opSelf, opZero, opInner, or opNear for any displaced copy
 	from  place
+	fresh bool   // the index found it, or the stream of results: no recent place
 	inner *inner // with opInner
 }
 
@@ -256,7 +258,7 @@ func (w *frameWriter) notice(v ident.VolumeID, off, n, blocks int64) {
 }
 
 // appendTo closes the frame and appends its payload to dst.
-func (w *frameWriter) appendTo(dst, scratch []byte, e [numColumns]effort) (out, kept []byte, size [numColumns]int) {
+func (w *frameWriter) appendTo(dst, scratch []byte, e [numColumns]engine.Squeeze) (out, kept []byte, size [numColumns]int) {
 	w.closeSegment()
 	dst = binary.AppendUvarint(dst, uint64(len(w.fresh)))
 	for _, v := range w.fresh {

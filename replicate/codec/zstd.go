@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/weirstor/weir/classify/engine"
 )
 
 // The compressors are shared by all groups: the larger ones keep tables of tens of MiB. A window of a whole column
@@ -15,34 +17,24 @@ const zstdWindow = 8 << 20
 // zstdMagic begins each zstd frame (RFC 8878, section 3.1.1) and is left out of packs.
 const zstdMagic = 0xfd2fb528
 
-// effort is how hard a column is compressed.
-type effort uint8
-
-const (
-	effortLow effort = iota
-	effortNormal
-	effortHigh
-	effortMost
-	numEfforts
-)
-
-var effortLevels = [numEfforts]zstd.EncoderLevel{
-	effortLow:    zstd.SpeedFastest,
-	effortNormal: zstd.SpeedDefault,
-	effortHigh:   zstd.SpeedBetterCompression,
-	effortMost:   zstd.SpeedBestCompression,
+// squeezeLevels are the levels of the answers from engine.SqueezeLow on.
+var squeezeLevels = [engine.NumSqueeze]zstd.EncoderLevel{
+	engine.SqueezeLow:    zstd.SpeedFastest,
+	engine.SqueezeNormal: zstd.SpeedDefault,
+	engine.SqueezeHigh:   zstd.SpeedBetterCompression,
+	engine.SqueezeMost:   zstd.SpeedBestCompression,
 }
 
-var compressors [numEfforts]struct {
+var compressors [engine.NumSqueeze]struct {
 	once sync.Once
 	enc  *zstd.Encoder
 }
 
-// compressor returns the shared encoder of an effort; EncodeAll may be called concurrently and waits for its turn.
-func compressor(e effort) *zstd.Encoder {
+// compressor returns the shared encoder of an answer from engine.SqueezeLow on; EncodeAll may be called concurrently and waits for its turn.
+func compressor(e engine.Squeeze) *zstd.Encoder {
 	c := &compressors[e]
 	c.once.Do(func() {
-		enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(effortLevels[e]), zstd.WithWindowSize(zstdWindow),
+		enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(squeezeLevels[e]), zstd.WithWindowSize(zstdWindow),
 			zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true),
 			zstd.WithSingleSegment(true))
 		if err != nil {
@@ -63,7 +55,7 @@ var decompressor = sync.OnceValue(func() *zstd.Decoder {
 })
 
 // compress appends src, compressed and without the magic number, to dst. scratch is reused and returned.
-func compress(dst, src, scratch []byte, e effort) (out, kept []byte) {
+func compress(dst, src, scratch []byte, e engine.Squeeze) (out, kept []byte) {
 	scratch = compressor(e).EncodeAll(src, scratch[:0])
 	return append(dst, scratch[4:]...), scratch
 }
