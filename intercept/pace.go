@@ -33,7 +33,7 @@ func (p *pacer) look(tail wal.Pos, now time.Time) bool {
 	return p.busy
 }
 
-// yields reports whether destaging shall leave the doors alone for now. It ends by itself: either they become quiet, or
+// yields reports whether destaging shall leave the doors alone at present. It ends by itself: either they become quiet, or
 // what they write fills half of the log.
 func (g *Group) yields() bool {
 	if g.opt.foreground || g.log.Err() != nil {
