@@ -14,6 +14,8 @@ type Clones interface {
 	CreateClone(ctx context.Context, c api.CloneCreate) (api.Clone, error)
 	// DeleteClone removes a clone with what was written to it; api.ErrConflict while it is attached, unless forced.
 	DeleteClone(ctx context.Context, name string, force bool) error
+	// CloneContent reads a volume of a clone; it stays valid until the clone is deleted.
+	CloneContent(ctx context.Context, name, volume string) (Content, error)
 	// FillClone copies the point into the clone, which stays in use.
 	FillClone(ctx context.Context, name string, report func(api.Progress)) (api.Clone, error)
 }
@@ -43,6 +45,16 @@ func (s *Server) cloneRoutes() []route {
 			serve: func(ctx context.Context, r *request) (any, error) {
 				return nil, s.backend.DeleteClone(ctx, r.segment("clone"), r.http.URL.Query().Get("force") == "true")
 			}},
+		{Method: http.MethodGet, Path: "/clones/{clone}/volumes/{volume}/ranges", ID: "listCloneRanges",
+			Summary: "Which parts of a volume of a clone are not zero",
+			Query: []query{{"off", "integer", "first byte; 0 when absent"},
+				{"len", "integer", "bytes; to the end when absent or 0"}},
+			Response: api.CloneRanges{}, Status: http.StatusOK, serve: s.contentRanges},
+		{Method: http.MethodGet, Path: "/clones/{clone}/volumes/{volume}/content", ID: "readClone",
+			Summary: "Bytes of a volume of a clone; needs the token on loopback too",
+			Query: []query{{"off", "integer", "first byte; 0 when absent"},
+				{"len", "integer", "bytes; to the end when absent or 0"}},
+			Status: http.StatusOK, write: s.content},
 		{Method: http.MethodPost, Path: "/clones/{clone}/fill", ID: "fillClone", Long: true,
 			Summary:  "Copy the point into the clone while it is in use, so that it becomes a plain disk",
 			Response: api.Clone{}, Status: http.StatusOK,

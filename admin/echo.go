@@ -62,6 +62,9 @@ func (s *Server) adapt(r route) echo.HandlerFunc {
 		if r.Long && req.wantsStream() {
 			return s.long(c, r, req)
 		}
+		if r.write != nil {
+			return r.write(c.Response(), c.Request(), req)
+		}
 		v, err := s.call(c.Request().Context(), r, req)
 		if err != nil {
 			return err

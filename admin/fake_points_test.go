@@ -50,3 +50,45 @@ func (f *fake) FillClone(_ context.Context, name string, report func(api.Progres
 	f.clones[name] = c
 	return c, nil
 }
+
+// fakeContent is a volume of which the second half is zero.
+type fakeContent struct{}
+
+func (fakeContent) Size() int64 { return 8192 }
+
+func (fakeContent) ReadAt(p []byte, off int64) error {
+	for i := range p {
+		if p[i] = 0; off+int64(i) < 4096 {
+			p[i] = 7
+		}
+	}
+	return nil
+}
+
+func (fakeContent) DataRanges(off, n int64) ([]api.Range, error) {
+	return []api.Range{{Off: 0, Len: 4096}}, nil
+}
+
+func (f *fake) CloneContent(_ context.Context, name, _ string) (Content, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.clones[name]; !ok {
+		return nil, fmt.Errorf("%w: clone %q", api.ErrNotFound, name)
+	}
+	return fakeContent{}, nil
+}
+
+func (f *fake) Retention(_ context.Context, group string) (api.RetentionPlan, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return api.RetentionPlan{Group: group, Retention: f.rule}, nil
+}
+
+func (f *fake) SetRetention(_ context.Context, group string, in api.RetentionSet) (api.RetentionPlan, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !in.DryRun {
+		f.rule = in.Retention
+	}
+	return api.RetentionPlan{Group: group, Retention: in.Retention}, nil
+}

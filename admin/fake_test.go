@@ -17,6 +17,7 @@ type fake struct {
 	disks   map[string]api.Disk
 	snaps   []api.Snapshot
 	clones  map[string]api.Clone
+	rule    api.Retention
 	nodes   map[string]string
 	block   chan struct{} // Wait returns when it is closed
 	access  api.Access

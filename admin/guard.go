@@ -37,14 +37,17 @@ func (s *Server) admit(r *http.Request, origin *http.CrossOriginProtection) erro
 	if err := origin.Check(r); err != nil {
 		return fmt.Errorf("%w: %w", api.ErrUnauthorized, err)
 	}
-	if r.URL.Path == "/healthz" || s.openReads && readsOnly(r.Method) || s.hasToken(r) {
+	if r.URL.Path == "/healthz" || s.openReads && readsOnly(r) || s.hasToken(r) {
 		return nil
 	}
 	return api.Advise(fmt.Errorf("%w: this call needs the token of the daemon", api.ErrUnauthorized),
 		"run the command as the user of the daemon, or give --data DIR or WEIR_TOKEN")
 }
 
-func readsOnly(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+// readsOnly reports whether a call changes nothing and tells no volume's content.
+func readsOnly(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && !strings.HasSuffix(r.URL.Path, "/content")
+}
 
 // hostAllowed accepts addresses, which no rebinding of a name can produce, and known names.
 func (s *Server) hostAllowed(host string) bool {

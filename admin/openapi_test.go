@@ -78,6 +78,9 @@ func document(routes []route) object {
 
 func operation(s *schemas, r route) object {
 	op := object{"operationId": r.ID, "summary": r.Summary, "responses": responses(s, r.Status, r.Response, r.Long)}
+	if r.write != nil {
+		op["responses"].(object)[fmt.Sprint(r.Status)].(object)["content"] = object{"application/octet-stream": object{}}
+	}
 	var params []object
 	for _, m := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(r.Path, -1) {
 		params = append(params, parameter(m[1], "path", object{"type": "string"}, ""))
@@ -161,7 +164,7 @@ func scalar(t reflect.Type) object {
 		return object{"type": "number"}
 	case reflect.Int, reflect.Int64:
 		return object{"type": "integer", "format": "int64"}
-	case reflect.Uint64:
+	case reflect.Uint32, reflect.Uint64:
 		return object{"type": "integer", "minimum": 0}
 	}
 	panic("no schema for " + t.String())

@@ -22,14 +22,15 @@ type route struct {
 	Status                    int  // of success
 	Long                      bool // answers with progress as server-sent events when asked to
 	serve                     func(context.Context, *request) (any, error)
+	write                     func(http.ResponseWriter, *http.Request, *request) error // instead of serve: answers with bytes
 }
 
 // routes is the API. Paths are below /api/v1, parameters in braces.
 func (s *Server) routes() []route {
 	var all []route
 	for _, part := range [][]route{
-		s.overviewRoutes(), s.volumeRoutes(), s.snapshotRoutes(), s.cloneRoutes(), s.diskRoutes(), s.clusterRoutes(), s.workRoutes(),
-		s.accessRoutes(), s.groupRoutes(), s.diffRoutes(),
+		s.overviewRoutes(), s.volumeRoutes(), s.snapshotRoutes(), s.cloneRoutes(), s.diskRoutes(), s.clusterRoutes(),
+		s.workRoutes(), s.accessRoutes(), s.groupRoutes(), s.diffRoutes(), s.retentionRoutes(),
 	} {
 		all = append(all, part...)
 	}

@@ -42,3 +42,9 @@ type CloneCreate struct {
 type CloneList struct {
 	Items []Clone `json:"items"`
 }
+
+// CloneRanges are ranges of a volume, in address order; what lies between them is zero.
+type CloneRanges struct {
+	Items []Range `json:"items"`
+	Next  int64   `json:"next" doc:"where the description ends: ask again from here on unless it is the end of the range"`
+}

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/weirstor/weir/admin/api"
@@ -35,4 +37,29 @@ func (c *Client) FillClone(ctx context.Context, name string, report func(api.Pro
 	var v api.Clone
 	err := c.long(ctx, root+"/clones/"+segment(name)+"/fill", report, &v)
 	return v, err
+}
+
+// CloneRanges tells which parts of [off, end of the volume) are not zero, as far as one answer goes.
+func (c *Client) CloneRanges(ctx context.Context, clone, volume string, off int64) (api.CloneRanges, error) {
+	var v api.CloneRanges
+	err := c.call(ctx, http.MethodGet, contentPath(clone, volume, "ranges", off, 0), nil, &v)
+	return v, err
+}
+
+// CloneContent streams n bytes of a volume from off on. The caller closes the reader, which ends with
+// io.ErrUnexpectedEOF when the daemon could not read on.
+func (c *Client) CloneContent(ctx context.Context, clone, volume string, off, n int64) (io.ReadCloser, error) {
+	resp, err := c.send(ctx, http.MethodGet, contentPath(clone, volume, "content", off, n), "application/octet-stream", nil)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, decodeAnswer(resp, nil)
+	}
+	return resp.Body, nil
+}
+
+func contentPath(clone, volume, what string, off, n int64) string {
+	return fmt.Sprintf("%s/clones/%s/volumes/%s/%s?off=%d&len=%d", root, segment(clone), segment(volume), what, off, n)
 }

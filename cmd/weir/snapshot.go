@@ -14,7 +14,7 @@ import (
 func snapshotCommand() *cobra.Command {
 	r := &remote{}
 	c := &cobra.Command{
-		Use: "snapshot", Short: "Points of a volume's group: create, list, serve, delete",
+		Use: "snapshot", Short: "Points of a volume's group: create, list, serve, export, delete, retention",
 		Long: "A snapshot is a named point of the whole consistency group that the volume belongs to. It is served,\n" +
 			"read-only, as the NBD export and iSCSI target VOLUME@NAME; unnamed points as VOLUME@END.",
 	}
@@ -31,6 +31,8 @@ func snapshotCommand() *cobra.Command {
 		&cobra.Command{Use: "list [VOLUME]", Short: "List points, newest first", Args: cobra.MaximumNArgs(1),
 			RunE: calling(r, listSnapshots, showSnapshots)},
 		serveCommand(r),
+		exportCommand(r),
+		retentionCommand(r),
 		&cobra.Command{Use: "delete VOLUME@POINT", Short: "Drop a point, by name or end", Args: cobra.ExactArgs(1),
 			RunE: func(c *cobra.Command, args []string) error {
 				return r.do(func(d *client.Client) error {

@@ -1,0 +1,22 @@
+package client
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/weirstor/weir/admin/api"
+)
+
+// Retention returns the retention rule of a group.
+func (c *Client) Retention(ctx context.Context, group string) (api.RetentionPlan, error) {
+	var v api.RetentionPlan
+	err := c.call(ctx, http.MethodGet, root+"/groups/"+segment(group)+"/retention", nil, &v)
+	return v, err
+}
+
+// SetRetention replaces the rule, or tells what it would drop.
+func (c *Client) SetRetention(ctx context.Context, group string, in api.RetentionSet) (api.RetentionPlan, error) {
+	var v api.RetentionPlan
+	err := c.call(ctx, http.MethodPut, root+"/groups/"+segment(group)+"/retention", in, &v)
+	return v, err
+}
