@@ -3,7 +3,9 @@ package iscsi_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,6 +118,22 @@ func TestQemuImg(t *testing.T) {
 	}
 }
 
+// qemu-io reads, writes, discards and flushes through qemu's own initiator.
+func TestQemuIO(t *testing.T) {
+	qemu := program(t, "qemu-io", "qemu-utils")
+	if modules, _ := filepath.Glob("/usr/lib/*/qemu/block-iscsi.so"); len(modules) == 0 {
+		t.Skip("qemu's iscsi block driver is missing: apt-get install qemu-block-extra")
+	}
+	addr, _ := newDisk(t, 16*mib, 512)
+	out := run(t, qemu, "-f", "raw", url(addr, "v"), "-c", "write -P 0x5a 0 1M", "-c", "write -f -P 0x5b 64k 64k",
+		"-c", "write -z 32k 16k", "-c", "discard 128k 64k", "-c", "flush", "-c", "read -P 0x5a 0 32k", "-c", "read -P 0 32k 16k",
+		"-c", "read -P 0x5b 64k 64k", "-c", "read -P 0 128k 64k", "-c", "aio_write -P 7 8M 2M", "-c", "aio_flush",
+		"-c", "read -P 7 8M 2M")
+	if strings.Contains(out, "failed") || strings.Contains(out, "rror") {
+		t.Errorf("qemu-io says:\n%s", out)
+	}
+}
+
 // conformance runs iscsi-test-cu and returns the numbers of its summary and the reasons of skips. It exits with 0 even
 // when tests fail, so what it prints is what counts.
 func conformance(t *testing.T, tests string, urls ...string) (ran, failed int, skips []string, out string) {
@@ -146,21 +164,33 @@ var skipReasons = map[string]string{
 }
 
 // conformanceVolume has what the suite looks for: a removable medium, atomic writes, extents that tell holes.
-func conformanceVolume(t *testing.T, blockSize int) string {
+func conformanceVolume(t *testing.T, blockSize int) (portal, second string) {
 	dev := &holey{Device: memory.New(256*mib, blockSize)}
-	addr, _ := serve(t, new(shelf).with("v", dev, func(i *iscsi.TargetInfo) {
+	addr, srv := serve(t, new(shelf).with("v", dev, func(i *iscsi.TargetInfo) {
 		i.Removable, i.AtomicMax = true, 2*mib
 	}), iscsi.Options{Reservations: newKeeper()})
-	return url(addr, "v")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	t.Cleanup(func() {
+		if err := errors.Join(srv.Close(), <-served); !errors.Is(err, iscsi.ErrClosed) {
+			t.Error(err)
+		}
+	})
+	return url(addr, "v"), url(l.Addr().String(), "v")
 }
 
-// The whole suite of libiscsi: no failure, and at most 20 skips with a reason each. It has two paths to the unit.
+// The whole suite of libiscsi: no failure, and at most 20 skips with a reason each. It has two paths to the unit,
+// through two portals.
 func TestConformance(t *testing.T) {
 	if testing.Short() || raceDetector {
 		t.Skip("takes half a minute, and five under the race detector; TestConformance512 runs a part of it")
 	}
-	u := conformanceVolume(t, 4096)
-	ran, failed, skips, out := conformance(t, "ALL", u, u)
+	portal, second := conformanceVolume(t, 4096)
+	ran, failed, skips, out := conformance(t, "ALL", portal, second)
 	if ran < 230 || failed > 0 {
 		t.Errorf("%d tests ran, %d failed:\n%s", ran, failed, out)
 	}
@@ -177,7 +207,7 @@ func TestConformance(t *testing.T) {
 // The parts of the suite that look at block sizes, with 512-byte blocks. GetLBAStatus.UnmapSingle is left out: it
 // wants the descriptor of another block than it asked for when a physical block holds several (its lines 125 to 137).
 func TestConformance512(t *testing.T) {
-	u := conformanceVolume(t, 512)
+	u, _ := conformanceVolume(t, 512)
 	for _, tests := range []string{"ALL.Inquiry", "ALL.Unmap", "ALL.WriteSame16", "ALL.CompareAndWrite.Simple",
 		"ALL.Read6", "ALL.iSCSIResiduals", "ALL.ReadCapacity16", "ALL.GetLBAStatus.Simple", "ALL.iSCSITMF"} {
 		if _, failed, _, out := conformance(t, tests, u); failed > 0 {

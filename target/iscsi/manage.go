@@ -138,13 +138,12 @@ func (c *conn) abortTasks(a *abort, match func(*task) bool) int {
 	return n
 }
 
-// abortUnit ends the commands of all sessions to this unit. With cleared, other sessions learn of it by a unit
-// attention (CLEAR TASK SET with TAS off; SPC-4, section 7.5.8).
+// abortUnit ends the commands of all sessions to this unit. With cleared, other sessions that had any learn of it by a
+// unit attention (CLEAR TASK SET with TAS off; SPC-4, section 7.5.8).
 func (c *conn) abortUnit(a *abort, cleared bool) {
 	unit := c.nexus.Unit()
 	for _, o := range c.srv.sessionsOf(unit) {
-		o.abortTasks(a, everyTask)
-		if cleared {
+		if n := o.abortTasks(a, everyTask); cleared && n > 0 {
 			unit.ClearedByOther(c.nexus, o.nexus)
 		}
 	}

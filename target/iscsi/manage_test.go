@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -90,6 +91,71 @@ func TestManagementStopsCommands(t *testing.T) {
 				t.Errorf("%d writes, %d of them after the answer", stored.Load(), late.Load())
 			}
 		})
+	}
+}
+
+// CLEAR TASK SET by one session stops the commands of another, which learns of it; a third that had none does not.
+func TestClearTaskSetOfOthers(t *testing.T) {
+	dev := newHooked(mib)
+	g := newGate()
+	dev.set(hooks{write: func([]byte, int64) error { g.pass(); return nil }})
+	addr, _ := serve(t, new(shelf).with("v", dev), iscsi.Options{})
+	busy := dialRaw(t, addr)
+	busy.login("v")
+	by := dial(t, addr, "v", initiator.Options{})
+	idle := dial(t, addr, "v", initiator.Options{Name: "iqn.2026-11.io.weir.test:idle"})
+	busy.command(write10(0, 1), wire.CommandWrite, 512, make([]byte, 512))
+	<-g.came
+	cleared := make(chan error, 1)
+	go func() {
+		response, err := by.Manage(initiator.ClearTaskSet, 0)
+		if err == nil && response != 0 {
+			err = fmt.Errorf("response %d", response)
+		}
+		cleared <- err
+	}()
+	select {
+	case err := <-cleared:
+		t.Fatalf("CLEAR TASK SET was answered (%v) while a write was with the device", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	g.release()
+	if err := <-cleared; err != nil {
+		t.Fatal(err)
+	}
+	busy.command(read10(0, 1), wire.CommandRead, 512, nil)
+	h, data := busy.receive()
+	if h.Opcode() != wire.SCSIResponse || h[3] != 2 || len(data) < 16 || data[4]&0xf != 6 || data[14] != 0x2f {
+		t.Errorf("opcode %#x, status %#x, %x; want the attention, and no answer to the write", h.Opcode(), h[3], data)
+	}
+	for _, s := range []*initiator.Session{by, idle} {
+		if err := s.ReadAt(make([]byte, 512), 0); err != nil {
+			t.Errorf("a session that lost no command: %v", err)
+		}
+	}
+}
+
+// TARGET COLD RESET stops the commands and ends all sessions to the target; reservations and the unit go on.
+func TestColdReset(t *testing.T) {
+	addr, srv := serve(t, new(shelf).with("v", newHooked(mib)).with("w", newHooked(mib)), iscsi.Options{})
+	other, elsewhere := dial(t, addr, "v", initiator.Options{}), dial(t, addr, "w", initiator.Options{})
+	r := dialRaw(t, addr)
+	r.login("v")
+	r.send(manageHeader(initiator.TargetColdReset, 0), nil)
+	if h, _ := r.receive(); h.Opcode() != wire.TaskResponse || h[2] != 0 {
+		t.Errorf("opcode %#x, response %d; want a complete task management response", h.Opcode(), h[2])
+	}
+	r.ends()
+	if err := other.ReadAt(make([]byte, 512), 0); err == nil {
+		t.Error("the other session goes on")
+	}
+	if err := elsewhere.ReadAt(make([]byte, 512), 0); err != nil {
+		t.Errorf("a session to another target: %v", err)
+	}
+	sessionsBecome(t, srv, 1)
+	again := dial(t, addr, "v", initiator.Options{})
+	if err := again.ReadAt(make([]byte, 512), 0); err != nil {
+		t.Errorf("after the reset: %v", err)
 	}
 }
 

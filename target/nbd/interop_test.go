@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -250,11 +251,11 @@ func TestFioVerify(t *testing.T) {
 	}
 }
 
-// TestNbdkitPlugin reads through nbdkit's own NBD client.
+// TestNbdkitPlugin goes through nbdkit's own NBD client.
 func TestNbdkitPlugin(t *testing.T) {
 	needs(t, "nbdkit", "nbdkit")
 	needs(t, "nbdinfo", "libnbd-bin")
-	_, addr := startServer(t, shelf{"v": sparse(t)}, Options{})
+	_, addr := startServer(t, shelf{"v": sparse(t), "w": newProbe(64<<20, 512)}, Options{})
 	out, err := try(t, "nbdkit", "-U", "-", "nbd", "uri=nbd://"+addr+"/v", "--run", `nbdinfo --size "$uri"`)
 	if err != nil && strings.Contains(out, "cannot open plugin") {
 		t.Skip("nbdkit has no nbd plugin")
@@ -262,6 +263,10 @@ func TestNbdkitPlugin(t *testing.T) {
 	if err != nil || strings.TrimSpace(out) != "67108864" {
 		t.Errorf("%v: %s", err, out)
 	}
+	needs(t, "nbdcopy", "libnbd-bin")
+	path, want := scratch(t, 64<<20)
+	run(t, "nbdkit", "-U", "-", "nbd", "uri=nbd://"+addr+"/w", "--run", `nbdcopy --flush "`+path+`" "$uri" && nbdcopy "$uri" "`+path+`.back"`)
+	compareFile(t, path+".back", want)
 }
 
 // TestForeignClientsOverTLS: with certificates as libnbd, nbdcopy and qemu expect them in a folder.
@@ -283,9 +288,39 @@ func TestForeignClientsOverTLS(t *testing.T) {
 		t.Errorf("a client without TLS was let in: %s", out)
 	}
 	needs(t, "qemu-img", "qemu-utils")
-	run(t, "qemu-img", "compare", "--object", "tls-creds-x509,id=t,endpoint=client,dir="+dir, "--image-opts",
-		"driver=raw,file.driver=file,file.filename="+path,
-		"driver=nbd,host=localhost,port="+port+",export=v,tls-creds=t")
+	creds := "tls-creds-x509,id=t,endpoint=client,dir=" + dir
+	remote := "driver=nbd,host=localhost,port=" + port + ",export=v,tls-creds=t"
+	run(t, "qemu-img", "compare", "--object", creds, "--image-opts", "driver=raw,file.driver=file,file.filename="+path, remote)
+	run(t, "qemu-io", "--object", creds, "--image-opts", remote, "-c", "write -P 0x5a 0 1M", "-c", "flush", "-c", "read -P 0x5a 0 1M")
+}
+
+// TestForeignClientsOverUnix: the same clients over a Unix socket.
+func TestForeignClientsOverUnix(t *testing.T) {
+	needs(t, "nbdcopy", "libnbd-bin")
+	needs(t, "qemu-io", "qemu-utils")
+	socket := filepath.Join(t.TempDir(), "nbd.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(shelf{"v": newProbe(16<<20, 512)}, Options{})
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	defer func() {
+		if err := errors.Join(s.Close(), <-served); !errors.Is(err, ErrServerClosed) {
+			t.Error(err)
+		}
+	}()
+	path, want := scratch(t, 16<<20)
+	uri := "nbd+unix:///v?socket=" + socket
+	run(t, "nbdcopy", "--connections=4", path, uri)
+	run(t, "nbdcopy", uri, path+".back")
+	compareFile(t, path+".back", want)
+	if out := run(t, "nbdinfo", "--size", uri); strings.TrimSpace(out) != "16777216" {
+		t.Errorf("nbdinfo says %s", out)
+	}
+	run(t, "qemu-img", "compare", "-f", "raw", "-F", "raw", path, uri)
+	run(t, "qemu-io", "-f", "raw", uri, "-c", "write -P 0x5a 0 1M", "-c", "flush", "-c", "read -P 0x5a 0 1M")
 }
 
 // certFolder writes the files ca-cert.pem, client-cert.pem and client-key.pem.
