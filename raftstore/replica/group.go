@@ -55,6 +55,10 @@ type group struct {
 
 	forgets atomic.Uint64 // points hidden so far; see Point.check
 
+	// work is held by whoever writes entries of the group's volumes: one worker at a time, or the compactor. It is taken
+	// before mu.
+	work sync.Mutex
+
 	mu      sync.Mutex
 	queue   []Entry                 // not taken in, in order of number
 	newest  *held                   // nil: nothing taken in yet
@@ -62,7 +66,7 @@ type group struct {
 	wait    time.Duration           // until the next try, while err is set
 	timer   *time.Timer             // nil: no try is due
 	news    chan struct{}           // closed and replaced whenever something above changes
-	kept    map[uint64]bool         // numbers to keep, by the last Reconcile; nil: none came yet
+	kept    map[uint64]bool         // numbers to keep, by the last Reconcile and Advance; nil: no Reconcile came yet
 	recheck bool                    // numbers that are not kept may be in the index
 	left    bool                    // the last Reconcile kept nothing: the group is none of this node's
 	drop    []uint64                // numbers to forget as soon as nothing needs them
@@ -100,6 +104,9 @@ func (g *group) advance(e Entry) {
 		return
 	}
 	g.queue, g.left = append(g.queue, e), false
+	if g.kept != nil {
+		g.kept[e.Number] = true // the last Reconcile may not have known of it
+	}
 	g.mu.Unlock()
 	g.s.queue.add(g)
 }
@@ -128,6 +135,8 @@ func (g *group) stopTimerLocked() {
 // step does one piece of work, for which it has the turn t, and reports whether there is more. One worker at a time is
 // in it.
 func (g *group) step(t *turn) (more bool) {
+	g.work.Lock()
+	defer g.work.Unlock()
 	if g.s.ctx.Err() != nil {
 		return false
 	}

@@ -257,6 +257,13 @@ func newNode(tb testing.TB, fs vfs.FS, src *source, change func(*Options)) *node
 
 func (n *node) open() {
 	n.tb.Helper()
+	n.openWithoutDisks()
+	n.SetDisks(nil)
+}
+
+// openWithoutDisks leaves the node without a word on which disks there are, as it is when it has just started.
+func (n *node) openWithoutDisks() {
+	n.tb.Helper()
 	var err error
 	if n.opt.Packs, err = packs.Open(n.fs.PathJoin(n.dir, "packs"), packs.Options{FS: n.fs}); err != nil {
 		n.tb.Fatal(err)
@@ -264,7 +271,6 @@ func (n *node) open() {
 	if n.Set, err = Open(n.opt); err != nil {
 		n.tb.Fatal(err)
 	}
-	n.SetDisks(nil)
 }
 
 func (n *node) close() {

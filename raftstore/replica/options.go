@@ -31,6 +31,8 @@ type Options struct {
 	LandingBytes    int64                // changed blocks of one point kept in memory; default 32 MiB
 	FrameCacheBytes int64                // default 32 MiB
 	IndexCacheBytes int64                // default 32 MiB
+
+	CompactBytesPerSec int64 // pace at which store packs that are mostly dead are emptied; default 32 MiB/s
 }
 
 func (o *Options) fill() {
@@ -51,6 +53,9 @@ func (o *Options) fill() {
 	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.CompactBytesPerSec <= 0 {
+		o.CompactBytesPerSec = 32 << 20
 	}
 	if o.LandingBytes <= 0 {
 		o.LandingBytes = 32 << 20

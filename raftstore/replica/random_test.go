@@ -2,6 +2,7 @@ package replica
 
 import (
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -21,8 +22,11 @@ func kept(points []*sourcePoint) []Entry {
 	return out
 }
 
-// settle waits until no worker has anything to do.
+// settle waits until no worker has anything to do, which they can not say before they know the disks.
 func (n *node) settle() {
+	for !n.Set.disksKnown() {
+		runtime.Gosched()
+	}
 	q := &n.Set.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -94,6 +98,34 @@ func (s *source) forget(keep []*sourcePoint, newest *sourcePoint) []*sourcePoint
 	return slices.DeleteFunc(slices.Clone(keep), func(p *sourcePoint) bool {
 		return p != newest && p.point != s.head && s.rng.IntN(2) == 0
 	})
+}
+
+// TestKeptBeforeDisksAreKnown takes a point in between a Reconcile and the time when disks are known and points can be
+// forgotten: it is not one of those to be forgotten, then or later.
+func TestKeptBeforeDisksAreKnown(t *testing.T) {
+	src := newSource(t, 11)
+	v := src.addVolume(1 << 20)
+	n := newNode(t, vfs.NewMem(), src, nil)
+	var points []*sourcePoint
+	next := func() *sourcePoint {
+		v.write(0, src.random(4096))
+		points = append(points, src.seal())
+		p := points[len(points)-1]
+		n.Advance(p.entry)
+		n.wait(p, false)
+		return p
+	}
+	next()
+	n.close()
+	n.openWithoutDisks()
+	n.Reconcile(src.group, kept(points))
+	p := next()
+	n.SetDisks(nil)
+	n.settle()
+	next()
+	next()
+	n.settle()
+	n.check(p)
 }
 
 // TestSpaceComesBack keeps only the newest of many points that overwrite the same blocks.

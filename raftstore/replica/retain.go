@@ -68,18 +68,18 @@ func (g *group) forgetStep() error {
 		return nil
 	}
 	g.mu.Lock()
-	todo, kept, recheck := g.drop, g.kept, g.recheck
-	g.drop, g.recheck = nil, false
-	if kept != nil {
-		for _, n := range todo {
-			delete(kept, n)
-		}
+	todo, recheck := g.drop, g.recheck && g.kept != nil
+	g.drop, g.recheck = nil, g.recheck && !recheck
+	for _, n := range todo {
+		delete(g.kept, n)
 	}
 	g.mu.Unlock()
-	if recheck && kept != nil {
+	if recheck {
 		todo = nil
 		err := g.s.index.Numbers(g.id, func(n uint64, forgetting bool) error {
-			if forgetting || !kept[n] {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			if forgetting || !g.kept[n] {
 				todo = append(todo, n)
 			}
 			return nil
@@ -111,6 +111,7 @@ func (g *group) forget(numbers []uint64) error {
 	if !forgot || err != nil {
 		return err
 	}
+	g.s.compactor.signal()
 	return g.s.sweep()
 }
 

@@ -95,17 +95,24 @@ func (s *Set) startWorkers() {
 
 // work takes groups in turn until the set is closed.
 func (s *Set) work() {
-	if s.opt.Nice > 0 {
-		runtime.LockOSThread() // the thread ends with the goroutine, so nobody inherits its niceness
-		if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), s.opt.Nice); err != nil {
-			s.opt.Logger.Warn("replica: lower the priority of a worker", "err", err)
-		}
-	}
+	s.lowerPriority()
 	for g := s.queue.next(); g != nil; g = s.queue.next() {
 		t := s.takeTurn()
 		more := g.step(t)
 		t.leave()
 		s.queue.done(g, more)
+	}
+}
+
+// lowerPriority gives the goroutine a thread with the niceness of the options. The thread ends with the goroutine, so
+// nobody inherits it.
+func (s *Set) lowerPriority() {
+	if s.opt.Nice <= 0 {
+		return
+	}
+	runtime.LockOSThread()
+	if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), s.opt.Nice); err != nil {
+		s.opt.Logger.Warn("replica: lower the priority of a worker", "err", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/raftstore/index"
@@ -21,7 +22,12 @@ type Set struct {
 	store  *storepack.Store
 	queue  scheduler
 	turns  chan struct{} // holds one for each group that is worked on
-	wg     sync.WaitGroup
+
+	compactor *compactor
+	written   atomic.Int64 // bytes of frames of new points, since Open
+	rewritten atomic.Int64 // bytes of frames that were written again, since Open
+
+	wg sync.WaitGroup
 
 	mu     sync.Mutex
 	groups map[ident.GroupID]*group
@@ -43,6 +49,7 @@ func Open(opt Options) (*Set, error) {
 	s := &Set{opt: opt, groups: map[ident.GroupID]*group{}, disks: map[ident.UUID]*follower{},
 		respecs: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.compactor = newCompactor(s)
 	if err := s.openStores(); err != nil {
 		s.cancel()
 		return nil, fmt.Errorf("replica: %w", err)
@@ -52,6 +59,7 @@ func Open(opt Options) (*Set, error) {
 		return nil, errors.Join(fmt.Errorf("replica: %w", err), s.closeStores())
 	}
 	s.startWorkers()
+	s.wg.Go(s.compactor.run)
 	s.wg.Go(s.keepDisks)
 	return s, nil
 }
@@ -103,6 +111,7 @@ func (s *Set) load() error {
 			s.index.PutDead(no)
 		}
 	}
+	s.compactor.signal()
 	return s.sweep()
 }
 
@@ -211,11 +220,15 @@ type Usage struct {
 	PackBytes   int64 // their size
 	BlocksLive  int64 // blocks of 4 KiB that a kept point sees
 	BlocksTotal int64 // blocks in all store packs that are there
+
+	// Since the set was opened: bytes written for new points, and bytes written again to free packs that are mostly dead.
+	// Their sum over the first is the write amplification of the store.
+	WrittenBytes, RewrittenBytes int64
 }
 
 // Usage returns what the node's store takes.
 func (s *Set) Usage() Usage {
-	var u Usage
+	u := Usage{WrittenBytes: s.written.Load(), RewrittenBytes: s.rewritten.Load()}
 	u.Packs, u.PackBytes = s.store.Usage()
 	for _, n := range s.index.Usage() {
 		u.BlocksLive += n.Live

@@ -56,30 +56,46 @@ func (w *view) ReadAt(p []byte, off int64) error {
 		clear(p[room:])
 		p = p[:room]
 	}
-	r, err := w.s.index.NewReader()
-	if err != nil {
-		return err
-	}
-	return errors.Join(w.read(r, p, off), r.Close())
-}
-
-func (w *view) read(r *index.Reader, p []byte, off int64) error {
-	var s index.Slot
-	for len(p) > 0 {
-		at := int(off % index.SlotBytes)
-		n := min(len(p), index.SlotBytes-at)
-		number, err := r.Lookup(w.volume, uint64(off/index.SlotBytes), w.number, &s)
-		if err != nil {
-			return err
+	for try := 0; ; {
+		n, err := w.read(p, off)
+		if n > 0 {
+			try = 0
 		}
-		if number == 0 {
-			clear(p[:n])
-		} else if err := w.s.readSlot(&s, p[:n], at, off); err != nil {
+		if try++; !errors.Is(err, storepack.ErrNotFound) || try == lookupsMax {
 			return err
 		}
 		p, off = p[n:], off+int64(n)
 	}
-	return nil
+}
+
+// lookupsMax is how often a block is looked up before a store pack that is not there counts as lost: it may have been
+// emptied between lookup and read.
+const lookupsMax = 4
+
+// read fills p as the index is now, and returns how much it did before an error.
+func (w *view) read(p []byte, off int64) (done int, err error) {
+	r, err := w.s.index.NewReader()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	var s index.Slot
+	for done < len(p) {
+		at := int(off % index.SlotBytes)
+		n := min(len(p)-done, index.SlotBytes-at)
+		number, err := r.Lookup(w.volume, uint64(off/index.SlotBytes), w.number, &s)
+		if err != nil {
+			return done, err
+		}
+		part := p[done : done+n]
+		if number == 0 {
+			clear(part)
+		} else if err := w.s.readSlot(&s, part, at, off); err != nil {
+			return done, err
+		}
+		done, off = done+n, off+int64(n)
+	}
+	return done, nil
 }
 
 // readSlot copies the bytes from at on of a slot into p. off is where that is in the volume, for errors.

@@ -157,6 +157,9 @@ func (l *landing) place() error {
 		return err
 	}
 	l.batches = append(l.batches, batch)
+	for _, r := range refs {
+		l.s.written.Add(int64(r.Len))
+	}
 	for i := range l.waiting {
 		w := &l.waiting[i]
 		next := w.placed.First

@@ -172,3 +172,10 @@ func DecodeFrame(typ uint8, payload []byte) (*Frame, error) {
 	}
 	return f, nil
 }
+
+// ParseHead returns what a frame with blocks says of itself, without its content.
+func ParseHead(payload []byte) (Head, error) {
+	var h Head
+	_, err := h.parse(payload)
+	return h, err
+}

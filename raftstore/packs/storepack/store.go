@@ -142,6 +142,14 @@ func (s *Store) Usage() (count int, bytes int64) {
 	return len(s.packs), bytes
 }
 
+// Closed reports whether a pack is there, is not appended to any more, and no Append to it awaits Settle.
+func (s *Store) Closed(no uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.packs[no]
+	return i != nil && i.sealed && i.pending == 0
+}
+
 // Delete removes a pack if it is closed and no Append to it awaits Settle; it reports whether the pack is gone. Nothing
 // may refer to the pack any more. Not durable on return.
 func (s *Store) Delete(no uint32) (bool, error) {
