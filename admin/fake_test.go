@@ -51,6 +51,7 @@ func (f *fake) Status() api.Status {
 	}
 	c := f.clusterLocked()
 	s.Cluster = &c
+	s.Store = &api.Store{StorePacks: 2, WrittenBytes: 100, RewrittenBytes: 30}
 	return s
 }
 

@@ -65,6 +65,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	} {
 		ch <- d
 	}
+	describeStore(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -85,6 +86,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		out.gauge(behindDesc, truth(d.Behind), d.Volume, d.Place)
 		out.gauge(diskDesc, truth(d.State == "clean"), d.Volume, d.Place)
 	}
+	out.store(st.Store)
 	if st.Cluster != nil {
 		for _, n := range st.Cluster.Nodes {
 			out.gauge(nodeDesc, truth(n.Reachable), n.Name)

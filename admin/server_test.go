@@ -311,6 +311,8 @@ func TestMetrics(t *testing.T) {
 		`weir_point_committed{group="main"} 7`,
 		`weir_lag_seconds{group="main"} 1.5`,
 		`weir_log_used_bytes{group="main"} 0`,
+		`weir_store_packs{kind="store"} 2`,
+		`weir_store_written_bytes_total{why="compaction"} 30`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("/metrics lacks %s", want)

@@ -96,6 +96,7 @@ func (s *System) Status() api.Status {
 	if s.phase() == api.HealthStarting || s.cluster == nil {
 		return st
 	}
+	st.Store = describeStore(s.provider)
 	seen, disks, _ := s.cluster.latest()
 	if seen != nil {
 		c := describeCluster(seen)

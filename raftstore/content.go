@@ -35,6 +35,7 @@ type copies interface {
 	WaitApplied(ctx context.Context, p ident.Point, disks ...ident.UUID) error
 	Err(group ident.GroupID) error
 	Disks() []replica.DiskStatus
+	Usage() replica.Usage
 	VerifyDisk(ctx context.Context, id ident.UUID) (replica.Report, error)
 	Close() error
 }

@@ -163,3 +163,5 @@ func (fakeReader) Explain(context.Context, ident.VolumeID, int64, int64, int) (r
 }
 
 func (fakeReader) Device(ident.VolumeID) (target.Device, error) { return nil, replica.ErrNoVolume }
+
+func (f *fakeCopies) Usage() replica.Usage { return replica.Usage{} }

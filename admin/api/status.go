@@ -41,6 +41,7 @@ type Status struct {
 	Volumes   []Volume  `json:"volumes"`
 	Disks     []Disk    `json:"disks"`
 	Cluster   *Cluster  `json:"cluster,omitempty"`
+	Store     *Store    `json:"store,omitempty" doc:"of this process's provider node"`
 }
 
 // Addresses are the real addresses that a process listens at, ports resolved. It is also the content of

@@ -182,6 +182,18 @@ func (d *DB) Usage() map[uint32]Usage {
 	return maps.Clone(d.usage)
 }
 
+// Sum returns the counts of all store packs together.
+func (d *DB) Sum() Usage {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var sum Usage
+	for _, u := range d.usage {
+		sum.Live += u.Live
+		sum.Total += u.Total
+	}
+	return sum
+}
+
 // PackUsage returns the counts of one store pack.
 func (d *DB) PackUsage(no uint32) Usage {
 	d.mu.Lock()

@@ -114,6 +114,14 @@ func (l *landing) deleted(id pack.ID) {
 	}
 }
 
+// LandingBytes returns the size of the files of the landing log, at most.
+func (s *Store) LandingBytes() int64 {
+	l := s.landing
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int64(len(l.segments)+len(l.spares)) * l.segmentBytes
+}
+
 // victim returns the sealed segment that should be emptied; ok is false when the log is dense enough.
 func (l *landing) victim() (no uint32, ok bool) {
 	l.mu.Lock()

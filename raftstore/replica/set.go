@@ -230,9 +230,7 @@ type Usage struct {
 func (s *Set) Usage() Usage {
 	u := Usage{WrittenBytes: s.written.Load(), RewrittenBytes: s.rewritten.Load()}
 	u.Packs, u.PackBytes = s.store.Usage()
-	for _, n := range s.index.Usage() {
-		u.BlocksLive += n.Live
-		u.BlocksTotal += n.Total
-	}
+	sum := s.index.Sum()
+	u.BlocksLive, u.BlocksTotal = sum.Live, sum.Total
 	return u
 }

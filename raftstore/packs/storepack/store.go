@@ -101,7 +101,8 @@ func Open(dir string, opt Options) (*Store, error) {
 	return s, nil
 }
 
-func fileName(no uint32) string { return fmt.Sprintf("%08x%s", no, suffix) }
+// FileName returns the name of the file that holds pack no.
+func FileName(no uint32) string { return fmt.Sprintf("%08x%s", no, suffix) }
 
 func parseName(name string) (uint32, error) {
 	digits, ok := strings.CutSuffix(name, suffix)
@@ -112,7 +113,7 @@ func parseName(name string) (uint32, error) {
 	return uint32(no), nil
 }
 
-func (s *Store) path(no uint32) string { return s.opt.FS.PathJoin(s.dir, fileName(no)) }
+func (s *Store) path(no uint32) string { return s.opt.FS.PathJoin(s.dir, FileName(no)) }
 
 // Skip keeps numbers up to no from being given to a new pack: the index still speaks of them.
 func (s *Store) Skip(no uint32) {

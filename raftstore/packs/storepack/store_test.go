@@ -135,7 +135,7 @@ func TestDamagedFrame(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeStore(t, s)
-	f, err := fs.OpenReadWrite("store/"+fileName(ref.Pack), "test")
+	f, err := fs.OpenReadWrite("store/"+FileName(ref.Pack), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,8 +254,8 @@ func TestNames(t *testing.T) {
 		if no != want || (err == nil) != (want != 0) {
 			t.Errorf("%s: %d, %v", name, no, err)
 		}
-		if err == nil && fileName(no) != name {
-			t.Errorf("%d is named %s", no, fileName(no))
+		if err == nil && FileName(no) != name {
+			t.Errorf("%d is named %s", no, FileName(no))
 		}
 	}
 	if _, err := pack.KindOf(pack.AppendHeader(nil, pack.Store)); err != nil {
