@@ -19,6 +19,7 @@ type Backend interface {
 	Disks
 	Cluster
 	Groups
+	Migrations
 	Worker
 	Access
 }

@@ -252,3 +252,22 @@ func (f *fake) DecideGroup(_ context.Context, group string, a api.GroupAct) (api
 	}
 	return api.GroupDecision{Act: a.Act, Group: "g1"}, nil
 }
+
+func (f *fake) Migration(_ context.Context, group string) (api.Migration, error) {
+	return api.Migration{Group: group, State: "following"}, nil
+}
+
+func (f *fake) StartMigration(ctx context.Context, group string) (api.Migration, error) {
+	return f.Migration(ctx, group)
+}
+
+func (f *fake) Cutover(ctx context.Context, group string, report func(api.Progress)) (api.Migration, error) {
+	report(api.Progress{What: "hold"})
+	m, err := f.Migration(ctx, group)
+	m.State = "done"
+	return m, err
+}
+
+func (f *fake) AbortMigration(ctx context.Context, group string) (api.Migration, error) {
+	return f.Migration(ctx, group)
+}

@@ -24,13 +24,15 @@ const groupName = "main"
 
 // gateway is the write path of this process and what carries it to the provider.
 type gateway struct {
-	system  *System
-	group   *intercept.Group
-	shipper *replicate.Shipper // nil with replication off
-	traffic *rpc.Traffic       // of the shipper's connections
-	disks   *attacher
-	doors   doors
-	access  *access.Table // who may attach, and who is attached
+	system    *System
+	group     *intercept.Group
+	shipper   *replicate.Shipper // nil with replication off
+	traffic   *rpc.Traffic       // of the shipper's connections
+	disks     *attacher
+	doors     doors
+	access    *access.Table     // who may attach, and who is attached
+	remote    *replicate.Remote // the shipper's provider; nil with replication off
+	migration *migration
 
 	refusals     refusals
 	reservations *reservations
@@ -73,6 +75,9 @@ func (s *System) startGateway(ctx context.Context, l *certs.Loaded) error {
 		if err := g.startShipper(l); err != nil {
 			return err
 		}
+	}
+	if g.migration, err = openMigration(g, s.cfg.Data); err != nil {
+		return err
 	}
 	g.disks = startAttacher(g)
 	s.closing.add("attaching of disks", g.disks.close)
@@ -135,6 +140,7 @@ func (g *gateway) startShipper(l *certs.Loaded) error {
 	}
 	s.closing.add("connection to the provider", client.Close)
 	file, remote := g.file.get(), replicate.NewRemote(client)
+	g.remote = remote
 	g.shipper = replicate.NewShipper(replicate.Options{
 		Group: g.group, GroupName: groupName, Provider: remote, Content: remote,
 		Gateway: file.ID, GatewayName: l.Identity.Name, Cluster: file.Cluster,

@@ -185,6 +185,7 @@ func (s *System) open(token string) error {
 		if err := s.startDoors(); err != nil {
 			return err
 		}
+		s.closing.add("migration", s.gateway.migration.close)
 	} else if err := s.startCloneDoors(); err != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 		}
 	}
 	add("run", demoCommand(), upCommand(), gatewayCommand(), providerCommand())
-	add("steer", statusCommand(), volumeCommand(), sessionCommand(), snapshotCommand(), cloneCommand(), diskCommand(), groupCommand(),
+	add("steer", statusCommand(), volumeCommand(), sessionCommand(), snapshotCommand(), cloneCommand(), diskCommand(), groupCommand(), migrateCommand(),
 		clusterCommand(), waitCommand(), verifyCommand(), explainCommand(), eventsCommand())
 	add("files", certCommand(), dumpCommand(), trainCommand(), versionCommand())
 	usageArgs(root)

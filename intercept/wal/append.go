@@ -60,7 +60,7 @@ func BatchBytesMax(segmentBytes int64) int64 {
 func reserveBytes(segmentBytes int64) int64 { return min(1<<20, align(segmentBytes/8, PageBytes)) }
 
 // Reserve gives the records of b their place in the order and their room in the log. It waits while the log is full,
-// at most Options.SpaceWait (then ErrFull), and fails with the latched failure. After success Write and Complete must
+// at most Options.SpaceWait (then ErrFull), and while the log is held, and fails with the latched failure. After success Write and Complete must
 // follow.
 func (l *Log) Reserve(b *Batch) error {
 	need := b.Bytes()
@@ -112,6 +112,10 @@ func (l *Log) roomLocked(need int64, control bool) error {
 		limit := l.mu.cur.dataEnd()
 		if !control && len(l.mu.ready) == 0 && l.exhaustedLocked() {
 			limit -= reserveBytes(l.opt.SegmentBytes)
+		}
+		if l.mu.held && !control {
+			l.waitHeldLocked()
+			continue
 		}
 		switch {
 		case l.mu.next-l.mu.head >= maxInFlight: // wait

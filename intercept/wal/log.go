@@ -71,6 +71,7 @@ type Log struct {
 		filled     time.Duration // that the one before it took
 		changed    chan struct{}
 		noSpace    bool // making another file failed for want of space; tried again at each need
+		held       bool // only control batches are reserved
 	}
 
 	sync struct {
