@@ -70,7 +70,7 @@ func (t *Table) sharedLocked(volume ident.UUID, r *Rules) error {
 	if r.Sharing {
 		return nil
 	}
-	var first *Place
+	writers := make(map[string]*Place) // by name: a volume, or a clone of one of its points
 	for _, id := range t.sortedPlacesLocked() {
 		p := t.mu.places[id]
 		if p.Volume != volume || p.Reader {
@@ -79,11 +79,12 @@ func (t *Table) sharedLocked(volume ident.UUID, r *Rules) error {
 		if ro, err := r.check(base(p.Name), p.Client); err != nil || ro {
 			continue // will be cut off
 		}
+		first := writers[p.Name]
 		if first != nil && first.Client.identity() != p.Client.identity() {
-			return fmt.Errorf("%w: %s and %s both write to the volume: end one of them with weir session drop %d or %d",
-				ErrConflict, first.Client, p.Client, first.ID, p.ID)
+			return fmt.Errorf("%w: %s and %s both write to %s: end one of them with weir session drop %d or %d",
+				ErrConflict, first.Client, p.Client, p.Name, first.ID, p.ID)
 		}
-		first = p
+		writers[p.Name] = p
 	}
 	return nil
 }
@@ -110,7 +111,7 @@ func (t *Table) cutLocked(volume ident.UUID, r *Rules) []uint64 {
 		}
 		ro, err := r.check(base(p.Name), p.Client)
 		u, _ := r.user(p.Client.User)
-		stays := err == nil && (ro == p.Reader || p.Name != base(p.Name)) && (len(r.Users) == 0 || p.Client.Door != ISCSI || u.Secret == p.secret)
+		stays := err == nil && p.Reader == (ro || p.fixed) && (len(r.Users) == 0 || p.Client.Door != ISCSI || u.Secret == p.secret)
 		if !stays {
 			p.cut(errRules)
 			cut = append(cut, id)

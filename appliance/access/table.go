@@ -48,6 +48,7 @@ type Place struct {
 	Reader bool // may only read
 
 	table  *Table
+	fixed  bool // it can not be written in any case
 	cut    func(error)
 	secret Secret // that its user has proved
 }
@@ -134,7 +135,7 @@ func (t *Table) try(volume ident.UUID, name string, c Client, readOnly bool, cut
 		return nil, nil, err
 	}
 	rules := t.mu.records[volume].rules
-	p = &Place{Volume: volume, Name: name, Client: c, Since: time.Now(), Reader: readOnly || ro, table: t, cut: cut}
+	p = &Place{Volume: volume, Name: name, Client: c, Since: time.Now(), Reader: readOnly || ro, fixed: readOnly, table: t, cut: cut}
 	if u, ok := rules.user(c.User); ok {
 		p.secret = u.Secret
 	}
