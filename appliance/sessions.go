@@ -3,9 +3,11 @@ package appliance
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/weirstor/weir/admin/api"
 	"github.com/weirstor/weir/appliance/access"
+	"github.com/weirstor/weir/target/iscsi"
 )
 
 // Sessions implements admin.Overview.
@@ -69,3 +71,24 @@ func parseSession(id string) (uint64, error) {
 }
 
 func noSession(id string) error { return fmt.Errorf("%w: session %s", api.ErrNotFound, id) }
+
+// attachOf says how a host reaches a volume.
+func attachOf(a api.Addresses, volume string) api.Attach {
+	var out api.Attach
+	scheme := "nbd"
+	if a.NBDTLS == "require" {
+		scheme = "nbds"
+	}
+	first, _, _ := strings.Cut(a.NBDListeners, ",")
+	socket, isUnix := strings.CutPrefix(first, "unix:")
+	switch {
+	case a.NBD != "":
+		out.NBD = scheme + "://" + a.NBD + "/" + volume
+	case isUnix:
+		out.NBD = scheme + "+unix:///" + volume + "?socket=" + socket
+	}
+	if a.ISCSI != "" {
+		out.ISCSI = "iscsi://" + a.ISCSI + "/" + iscsi.IQN(volume) + "/0"
+	}
+	return out
+}

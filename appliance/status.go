@@ -11,7 +11,6 @@ import (
 	"github.com/weirstor/weir/replicate"
 	"github.com/weirstor/weir/replicate/codec"
 	"github.com/weirstor/weir/replicate/rpc"
-	"github.com/weirstor/weir/target/iscsi"
 )
 
 var _ admin.Backend = (*System)(nil)
@@ -188,13 +187,7 @@ func (s *System) describe(v *intercept.Volume) api.Volume {
 	if g.shipper != nil {
 		out.Chunks = describeCounts(g.shipper.Status().Volumes[v.ID()])
 	}
-	a := s.Addresses()
-	if a.NBD != "" {
-		out.Attach.NBD = "nbd://" + a.NBD + "/" + v.Name()
-	}
-	if a.ISCSI != "" {
-		out.Attach.ISCSI = "iscsi://" + a.ISCSI + "/" + iscsi.IQN(v.Name()) + "/0"
-	}
+	out.Attach = attachOf(s.Addresses(), v.Name())
 	return out
 }
 
