@@ -139,17 +139,7 @@ func (s *System) describeClone(c *clone.Clone) api.Clone {
 }
 
 // attachOf says how a host reaches what the doors serve under name.
-func (s *System) attachOf(name string) api.Attach {
-	var out api.Attach
-	a := s.Addresses()
-	if a.NBD != "" {
-		out.NBD = "nbd://" + a.NBD + "/" + name
-	}
-	if a.ISCSI != "" {
-		out.ISCSI = "iscsi://" + a.ISCSI + "/" + targetName(name) + "/0"
-	}
-	return out
-}
+func (s *System) attachOf(name string) api.Attach { return attachOf(s.Addresses(), name) }
 
 // CreateClone implements admin.Clones.
 func (s *System) CreateClone(ctx context.Context, in api.CloneCreate) (api.Clone, error) {

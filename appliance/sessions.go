@@ -7,7 +7,6 @@ import (
 
 	"github.com/weirstor/weir/admin/api"
 	"github.com/weirstor/weir/appliance/access"
-	"github.com/weirstor/weir/target/iscsi"
 )
 
 // Sessions implements admin.Overview.
@@ -72,7 +71,7 @@ func parseSession(id string) (uint64, error) {
 
 func noSession(id string) error { return fmt.Errorf("%w: session %s", api.ErrNotFound, id) }
 
-// attachOf says how a host reaches a volume.
+// attachOf says how a host reaches a volume, or what else the doors serve under a name.
 func attachOf(a api.Addresses, volume string) api.Attach {
 	var out api.Attach
 	scheme := "nbd"
@@ -88,7 +87,7 @@ func attachOf(a api.Addresses, volume string) api.Attach {
 		out.NBD = scheme + "+unix:///" + volume + "?socket=" + socket
 	}
 	if a.ISCSI != "" {
-		out.ISCSI = "iscsi://" + a.ISCSI + "/" + iscsi.IQN(volume) + "/0"
+		out.ISCSI = "iscsi://" + a.ISCSI + "/" + targetName(volume) + "/0"
 	}
 	return out
 }

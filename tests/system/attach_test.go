@@ -1,43 +1,24 @@
 package system
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/weirstor/weir/admin/api"
 	"github.com/weirstor/weir/tests/guest"
 	"github.com/weirstor/weir/tests/harness"
 )
 
 //go:embed testdata/attach.sh
 var attachScript string
-
-// serveFile serves one file on loopback, for guests to fetch, until the test ends; it returns the port.
-func serveFile(t *testing.T, path string) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, path) })}
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
-	t.Cleanup(func() {
-		_ = s.Close()
-		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
 
 // weir volume attach gives a volume to a Linux kernel, which works on it; its connections break in the middle of the
 // work, and nothing is lost. A door that requires TLS is refused by name, a mounted device is not detached.
@@ -62,8 +43,8 @@ func TestVolumeAttach(t *testing.T) {
 	breaking, stop := context.WithCancel(ctx)
 	broken := make(chan int)
 	go func() { broken <- breakSessions(breaking, d) }()
-	script := fmt.Sprintf("FILES=%s NBD=%s SAFE=%s\n%s", serveFile(t, weirBinary), nbd, safe, attachScript)
-	out, err := image.Run(ctx, guest.Config{Script: script})
+	script := fmt.Sprintf("NBD=%s SAFE=%s\n%s", nbd, safe, attachScript)
+	out, err := image.Run(ctx, guest.Config{Script: script, Files: map[string]string{"usr/bin/weir": weirBinary}})
 	stop()
 	n := <-broken
 	if err != nil {
@@ -83,7 +64,7 @@ func TestVolumeAttach(t *testing.T) {
 	run(t, ctx, "e2fsck", "-fn", disk)
 }
 
-// breakSessions drops one session after the other once the guest has written, until ctx ends, and returns how many.
+// breakSessions drops the session that has written most, again and again, until ctx ends, and returns how many.
 func breakSessions(ctx context.Context, d *harness.Daemon) int {
 	n := 0
 	tick := time.NewTicker(500 * time.Millisecond)
@@ -95,10 +76,11 @@ func breakSessions(ctx context.Context, d *harness.Daemon) int {
 		case <-tick.C:
 		}
 		list, err := d.Client.Sessions(ctx)
-		if err != nil || len(list) == 0 || list[len(list)-1].WrittenBytes == 0 {
+		if err != nil || len(list) == 0 {
 			continue
 		}
-		if d.Client.DropSession(ctx, list[0].ID) == nil {
+		busy := slices.MaxFunc(list, func(a, b api.Session) int { return cmp.Compare(a.WrittenBytes, b.WrittenBytes) })
+		if busy.WrittenBytes > 0 && d.Client.DropSession(ctx, busy.ID) == nil {
 			n++
 		}
 	}

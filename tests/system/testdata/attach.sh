@@ -1,16 +1,13 @@
-# Runs in the guest. FILES serves the weir binary, NBD and SAFE are the doors of two gateways outside, the second of which
-# requires TLS.
-wget -q -O /tmp/weir http://10.0.2.2:$FILES/weir
-chmod +x /tmp/weir
+# Runs in the guest. NBD and SAFE are the doors of two gateways outside, the second of which requires TLS.
 export XDG_CACHE_HOME=/tmp
 
 code=0
-/tmp/weir volume attach v --device auto --nbd 10.0.2.2:$SAFE 2>/tmp/err || code=$?
+weir volume attach v --device auto --nbd 10.0.2.2:$SAFE 2>/tmp/err || code=$?
 [ $code = 5 ]
 grep -q 'has no TLS' /tmp/err
 echo tls refused
 
-/tmp/weir volume attach v --device auto --nbd 10.0.2.2:$NBD --stay >/tmp/device 2>/tmp/watch &
+weir volume attach v --device auto --nbd 10.0.2.2:$NBD --stay >/tmp/device 2>/tmp/watch &
 i=0
 while [ ! -s /tmp/device ]; do
 	i=$((i + 1))
@@ -26,7 +23,7 @@ mkfs.ext4 -q $dev
 mkdir -p /mnt/v
 mount -t ext4 $dev /mnt/v
 code=0
-/tmp/weir volume detach $dev 2>/tmp/err || code=$?
+weir volume detach $dev 2>/tmp/err || code=$?
 [ $code = 5 ]
 echo mounted refused
 dd if=/dev/urandom of=/tmp/random bs=1M count=24 2>/dev/null
@@ -41,7 +38,7 @@ for n in 1 2 3; do
 done
 echo same sum
 umount /mnt/v
-/tmp/weir volume detach $dev
+weir volume detach $dev
 i=0
 while [ -e /sys/block/${dev#/dev/}/pid ]; do
 	i=$((i + 1))
