@@ -214,3 +214,28 @@ func TestReserve6(t *testing.T) {
 	quiet(c)
 	conflict(t, "reserve beside registrations", do(c, []byte{0x16}, nil))
 }
+
+// FuzzReservations: a record of reservations from the disk is taken or refused, and what was taken can be asked for.
+func FuzzReservations(f *testing.F) {
+	k := new(keeper)
+	_, a, b := unit(f, disk(), scsi.Identity{Persistent: k})
+	prout(b, register, 0, 0, 0xb, true)
+	prout(a, register, 0, 0, 0xa, true)
+	prout(a, reserve, 1, 0xa, 0, false)
+	f.Add(k.record)
+	f.Add([]byte(`{"type":1,"holder":"x"}`))
+	f.Add([]byte("{"))
+	f.Fuzz(func(t *testing.T, record []byte) {
+		u, err := scsi.NewUnit(disk(), scsi.Identity{Persistent: &keeper{record: record}})
+		if err != nil {
+			return
+		}
+		n := u.Attach("iqn.a,i,0x1")
+		quiet(n)
+		for action := range byte(4) {
+			if op := do(n, []byte{0: 0x5e, 1: action, 7: 0x40, 8: 0}, nil); op.Status != scsi.Good {
+				t.Errorf("action %d of PERSISTENT RESERVE IN: status %d, sense %06x", action, op.Status, uint32(op.Sense.Code))
+			}
+		}
+	})
+}

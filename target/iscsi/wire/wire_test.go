@@ -237,3 +237,22 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+func FuzzValues(f *testing.F) {
+	for _, s := range []string{"0x1f", "42", "0b", "0bAAEC", "0x", "Yes", "99999999999999999999", "0XAB"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if b, err := wire.ParseBinary(s, 16); err == nil {
+			if len(b) > 16 {
+				t.Fatalf("%d bytes of %q, want at most 16", len(b), s)
+			}
+			if again, err := wire.ParseBinary(wire.FormatBinary(b), 16); len(b) > 0 && (err != nil || !bytes.Equal(again, b)) {
+				t.Fatalf("%x does not survive: %x, %v", b, again, err)
+			}
+		}
+		if n, err := wire.ParseNumber(s, 3, 1000); err == nil && (n < 3 || n > 1000) {
+			t.Fatalf("%q is %d", s, n)
+		}
+	})
+}
