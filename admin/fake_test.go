@@ -271,3 +271,10 @@ func (f *fake) Cutover(ctx context.Context, group string, report func(api.Progre
 func (f *fake) AbortMigration(ctx context.Context, group string) (api.Migration, error) {
 	return f.Migration(ctx, group)
 }
+
+func (f *fake) SetGroupMode(_ context.Context, group string, m api.GroupMode) (api.GroupMode, error) {
+	if group != "main" {
+		return m, fmt.Errorf("%w: group %q", api.ErrNotFound, group)
+	}
+	return m, nil
+}

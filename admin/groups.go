@@ -7,11 +7,13 @@ import (
 	"github.com/weirstor/weir/admin/api"
 )
 
-// Groups decides about groups whose history and the cluster's have parted.
+// Groups steers groups, and decides about those whose history and the cluster's have parted.
 type Groups interface {
 	// DecideGroup makes an operator's decision durable; the gateway then starts anew and carries it out. Connections at
 	// all doors end. api.ErrConflict when there is nothing to decide.
 	DecideGroup(ctx context.Context, group string, act api.GroupAct) (api.GroupDecision, error)
+	// SetGroupMode changes when a flush is answered, for requests that wait already too; kept over restarts.
+	SetGroupMode(ctx context.Context, group string, mode api.GroupMode) (api.GroupMode, error)
 }
 
 func (s *Server) groupRoutes() []route {
@@ -25,6 +27,16 @@ func (s *Server) groupRoutes() []route {
 					return nil, err
 				}
 				return s.backend.DecideGroup(ctx, r.segment("group"), a)
+			}},
+		{Method: http.MethodPut, Path: "/groups/{group}/mode", ID: "setGroupMode",
+			Summary: "Say whether a flush waits for its commit, and for how long",
+			Request: api.GroupMode{}, Response: api.GroupMode{}, Status: http.StatusOK,
+			serve: func(ctx context.Context, r *request) (any, error) {
+				var m api.GroupMode
+				if err := r.decode(&m); err != nil {
+					return nil, err
+				}
+				return s.backend.SetGroupMode(ctx, r.segment("group"), m)
 			}},
 	}
 }

@@ -38,6 +38,7 @@ type gatewayFile struct {
 	Act      groupAct        `json:"act,omitempty"`
 	From     ident.GroupID   `json:"from,omitzero"`       // of the cluster, to restore
 	ReadOnly *readOnly       `json:"read_only,omitempty"` // why the group must not be written to until something is decided
+	Sync     *syncMode       `json:"sync,omitempty"`
 	Branches []branch        `json:"branches,omitempty"`
 }
 

@@ -70,6 +70,7 @@ func (s *System) startGateway(ctx context.Context, l *certs.Loaded) error {
 		return err
 	}
 	g.group.SetReplication(bool(s.cfg.Replication))
+	g.applyMode()
 	if s.cfg.Replication {
 		g.fenceIfReadOnly()
 		if err := g.startShipper(l); err != nil {
@@ -106,7 +107,7 @@ func (s *System) groupFolder(name string) string { return filepath.Join(s.cfg.Da
 func (s *System) groupOptions() intercept.Options {
 	return intercept.Options{
 		LogBudget: int64(s.cfg.LogBudget), EpochInterval: time.Duration(s.cfg.Epoch), EpochBytes: int64(s.cfg.EpochBytes),
-		Logger: s.log.With("room", "intercept", "group", groupName),
+		Logger: s.log.With("room", "intercept", "group", groupName), OnDegraded: s.degraded,
 	}
 }
 

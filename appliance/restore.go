@@ -57,7 +57,7 @@ func (g *gateway) restoreIfDecided(ctx context.Context, l *certs.Loaded) error {
 
 // hopeless reports whether trying again can not help.
 func hopeless(err error) bool {
-	for _, e := range []error{replicate.ErrEmpty, rpc.ErrForeign, rpc.ErrUnknown, rpc.ErrBadRequest, rpc.ErrDamaged,
+	for _, e := range []error{replicate.ErrEmpty, replicate.ErrPartial, rpc.ErrForeign, rpc.ErrUnknown, rpc.ErrBadRequest, rpc.ErrDamaged,
 		intercept.ErrArgument, intercept.ErrRestored, os.ErrPermission} {
 		if errors.Is(err, e) {
 			return true

@@ -43,6 +43,10 @@ func (g *gateway) health() api.Health {
 	if g.shipper == nil {
 		return api.Health{State: api.HealthOK}
 	}
+	if g.group.SyncStatus().Degraded {
+		return api.Health{State: api.HealthDegraded, Reason: "flushes are answered before they are committed, although the group is in mode sync",
+			Action: "look at the providers and at the network; it waits again when commits keep up"}
+	}
 	switch st := g.shipper.Status(); st.State {
 	case replicate.Blocked:
 		return api.Health{State: api.HealthDegraded, Reason: "replication waits for an operator: " + st.Reason,
@@ -134,6 +138,7 @@ func (g *gateway) describe() api.Group {
 	if err := g.group.Err(); err != nil {
 		out.Error = err.Error()
 	}
+	out.Mode = g.mode()
 	out.Deciding = string(g.file.get().Act)
 	out.Choices, out.Branches = g.choices(), g.branches()
 	if g.shipper == nil {

@@ -186,6 +186,10 @@ func (s *System) open(token string) error {
 			return err
 		}
 		s.closing.add("migration", s.gateway.migration.close)
+		s.closing.add("waiting for commits", func() error {
+			s.gateway.group.ReleaseSync()
+			return nil
+		})
 	} else if err := s.startCloneDoors(); err != nil {
 		return err
 	}

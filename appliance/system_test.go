@@ -23,7 +23,7 @@ import (
 )
 
 // testConfig has free ports and no pointer file in the user's cache.
-func testConfig(t *testing.T) config.Config {
+func testConfig(t testing.TB) config.Config {
 	t.Helper()
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	c := config.Default()
@@ -34,7 +34,7 @@ func testConfig(t *testing.T) config.Config {
 	return c
 }
 
-func start(t *testing.T, role api.Role, c config.Config) *System {
+func start(t testing.TB, role api.Role, c config.Config) *System {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -45,14 +45,14 @@ func start(t *testing.T, role api.Role, c config.Config) *System {
 	return s
 }
 
-func stop(t *testing.T, s *System) {
+func stop(t testing.TB, s *System) {
 	t.Helper()
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
-func dial(t *testing.T, s *System, export string) *client.Client {
+func dial(t testing.TB, s *System, export string) *client.Client {
 	t.Helper()
 	c, err := client.Dial(s.Addresses().NBD, export)
 	if err != nil {

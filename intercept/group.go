@@ -29,6 +29,7 @@ type Group struct {
 	table   atomic.Pointer[table] // changed under the log's lock
 
 	replicating atomic.Bool
+	commits     commitWaits
 	epochs      atomic.Uint64 // sealed since the group was opened
 
 	admin   sync.Mutex // one change of the volume table at a time
@@ -96,12 +97,16 @@ func (g *Group) SetReplication(on bool) {
 	g.stacks.notify()
 }
 
-// flush makes every write that was acknowledged before the call durable.
+// flush makes every write that was acknowledged before the call durable, in mode sync at the provider too.
 func (g *Group) flush() error {
 	if err := g.log.Err(); err != nil {
 		return err
 	}
-	return g.log.Sync(g.log.Watermark())
+	end := g.log.Watermark()
+	if err := g.log.Sync(end); err != nil {
+		return err
+	}
+	return g.awaitCommit(end)
 }
 
 // Flush makes every write to any volume that was acknowledged before the call durable.

@@ -72,6 +72,7 @@ func (g *Group) Committed(e *Epoch, p ident.Point, states map[ident.VolumeID]lea
 	g.handed.Lock()
 	g.handed.epoch = nil
 	g.handed.Unlock()
+	g.keepsUp(e.SealedAt())
 	return nil
 }
 

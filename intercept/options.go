@@ -34,7 +34,11 @@ type Options struct {
 	SpaceWait     time.Duration // how long a write waits for room in the log before target.ErrNoSpace; 0: 20 s
 	Logger        *slog.Logger  // nil: nothing is logged
 	FS            vfs.FS        // nil: that of the operating system
-	Now           func() time.Time
+
+	// OnDegraded, when set, is told when mode sync stops waiting for commits, and when it waits again; with no lock held.
+	OnDegraded func(degraded bool, why string)
+
+	Now func() time.Time
 
 	retry      time.Duration // between tries after a failure that may pass; 0: 1 s
 	foreground bool          // the destager runs at normal priority

@@ -118,7 +118,9 @@ func (w *writer) log(v *Volume) error {
 		err = cerr
 	}
 	if err == nil && w.fua {
-		err = g.log.Sync(b.Last())
+		if err = g.log.Sync(b.Last()); err == nil {
+			err = g.awaitCommit(b.Last())
+		}
 	}
 	return err
 }
@@ -157,7 +159,7 @@ func (g *Group) deviceError(err error) error {
 		return fmt.Errorf("%w: %w", target.ErrNoSpace, err)
 	case errors.Is(err, wal.ErrClosed):
 		return fmt.Errorf("%w: %w", target.ErrClosed, err)
-	case errors.Is(err, target.ErrFenced):
+	case errors.Is(err, target.ErrFenced), errors.Is(err, target.ErrClosed):
 		return err
 	}
 	return fmt.Errorf("%w: %w", target.ErrIO, err)

@@ -77,14 +77,18 @@ func (s *Shipper) prepareOver(ctx context.Context, term uint64) error {
 	}
 	volumes := append([]intercept.EpochVolume(nil), e.Volumes()...)
 	for i := range volumes {
+		if volumes[i].Partial {
+			return fmt.Errorf("%w: volume %s: delete it here and add it anew, or restore", ErrPartial, volumes[i].Name)
+		}
 		if err := s.compare(ctx, &volumes[i], was[volumes[i].ID]); err != nil {
 			return fmt.Errorf("volume %s: comparing with %s: %w", volumes[i].Name, s.over.head, err)
 		}
 	}
 	opt := s.opt.Codec
 	opt.IndexBytes = -1 // the old content is far away: only what differs is read of it
-	p := &packager{encoder: codec.NewEncoder(opt), maps: s.packager.maps, learn: s.packager.learn}
-	return s.pack(ctx, p, term, volumes, s.over.head, states)
+	p := *s.packager
+	p.encoder = codec.NewEncoder(opt)
+	return s.pack(ctx, &p, term, volumes, s.over.head, states)
 }
 
 // compare makes v the change from was, a volume at the replaced head, to what v is now. was is zero when the volume is

@@ -96,7 +96,7 @@ func (r *Remote) OpenSession(ctx context.Context, q SessionRequest) (Session, er
 		}
 		volume := VolumeState{
 			Volume: ident.VolumeID{UUID: id}, Name: v.GetName(), Size: v.GetSize(), BlockSize: int(v.GetBlockSize()),
-			State: leaf.StateOf([16]byte(v.GetStateHash())),
+			State: leaf.StateOf([16]byte(v.GetStateHash())), Partial: v.GetPartial(),
 		}
 		s.States[volume.Volume] = volume.State
 		s.Volumes = append(s.Volumes, volume)

@@ -30,6 +30,9 @@ type RestoreOptions struct {
 // ErrEmpty says that the cluster holds no point of a group, so that nothing can be restored.
 var ErrEmpty = errors.New("the cluster holds no point of the group")
 
+// ErrPartial says that the first sync of a volume was never completed, so that no side but the source has all of it.
+var ErrPartial = errors.New("the first sync is not complete")
+
 // readsInFlight is how many pieces are asked for at once, so that a long link is filled.
 const readsInFlight = 4
 
@@ -50,6 +53,9 @@ func Restore(ctx context.Context, opt RestoreOptions) (ident.Point, error) {
 	origin := intercept.Origin{Point: session.Head}
 	r := &restore{opt: opt, head: session.Head}
 	for _, v := range session.Volumes {
+		if v.Partial {
+			return ident.Point{}, fmt.Errorf("%w: volume %s at %s", ErrPartial, v.Name, session.Head)
+		}
 		origin.Volumes = append(origin.Volumes, intercept.OriginVolume{
 			ID: v.Volume, Name: v.Name, Size: v.Size, BlockSize: v.BlockSize, State: v.State,
 		})

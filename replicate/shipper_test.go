@@ -83,12 +83,12 @@ func (s *store) OpenSession(_ context.Context, q SessionRequest) (r Session, err
 }
 
 func (s *store) CheckSession(_ context.Context, _ ident.GroupID, term uint64) error {
-	return s.around("check", func() error {
-		if term != s.term {
-			return rpc.ErrStaleTerm
-		}
-		return nil
-	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if term != s.term {
+		return rpc.ErrStaleTerm
+	}
+	return nil
 }
 
 func (s *store) PutPack(_ context.Context, _ ident.GroupID, term uint64, p pack.Pack) error {

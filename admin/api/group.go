@@ -4,21 +4,22 @@ import "time"
 
 // Group is a consistency group: volumes that share one order of writes.
 type Group struct {
-	Name        string   `json:"name"`
-	ID          string   `json:"id"`
-	Timeline    string   `json:"timeline"`
-	Volumes     []string `json:"volumes"`
-	Replication string   `json:"replication" doc:"on, off, or why it stands still" enum:"on,off,blocked,fenced,stopped"`
-	Committed   Point    `json:"committed" doc:"newest point that the provider holds"`
-	Sealed      uint64   `json:"epochs_sealed"`
-	Pending     Pending  `json:"pending"`
-	LagSeconds  float64  `json:"lag_seconds" doc:"age of the oldest sealed epoch that is not committed; what is not sealed is younger than one epoch"`
-	Log         Log      `json:"log"`
-	Wire        Wire     `json:"wire"`
-	Error       string   `json:"error,omitempty" doc:"latched or latest failure"`
-	Choices     []string `json:"choices,omitempty" doc:"what an operator can decide, when the group is read-only because its history and the cluster's have parted: restore, takeover, overwrite"`
-	Deciding    string   `json:"deciding,omitempty" doc:"decision that is being carried out"`
-	Branches    []Branch `json:"branches,omitempty" doc:"histories of this group, or of what was in its place, that were replaced by a restore"`
+	Name        string    `json:"name"`
+	ID          string    `json:"id"`
+	Timeline    string    `json:"timeline"`
+	Volumes     []string  `json:"volumes"`
+	Replication string    `json:"replication" doc:"on, off, or why it stands still" enum:"on,off,blocked,fenced,stopped"`
+	Committed   Point     `json:"committed" doc:"newest point that the provider holds"`
+	Sealed      uint64    `json:"epochs_sealed"`
+	Pending     Pending   `json:"pending"`
+	LagSeconds  float64   `json:"lag_seconds" doc:"age of the oldest sealed epoch that is not committed; what is not sealed is younger than one epoch"`
+	Log         Log       `json:"log"`
+	Wire        Wire      `json:"wire"`
+	Error       string    `json:"error,omitempty" doc:"latched or latest failure"`
+	Mode        GroupMode `json:"mode" doc:"when a flush is answered"`
+	Choices     []string  `json:"choices,omitempty" doc:"what an operator can decide, when the group is read-only because its history and the cluster's have parted: restore, takeover, overwrite"`
+	Deciding    string    `json:"deciding,omitempty" doc:"decision that is being carried out"`
+	Branches    []Branch  `json:"branches,omitempty" doc:"histories of this group, or of what was in its place, that were replaced by a restore"`
 }
 
 // Branch is the folder of a history that a restore has put aside. It is never replayed.

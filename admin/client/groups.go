@@ -14,3 +14,10 @@ func (c *Client) DecideGroup(ctx context.Context, group string, act api.GroupAct
 	err := c.call(ctx, http.MethodPost, root+"/groups/"+segment(group)+"/act", act, &v)
 	return v, err
 }
+
+// SetGroupMode says whether a flush waits for its commit, and for how long.
+func (c *Client) SetGroupMode(ctx context.Context, group string, mode api.GroupMode) (api.GroupMode, error) {
+	var v api.GroupMode
+	err := c.call(ctx, http.MethodPut, root+"/groups/"+segment(group)+"/mode", mode, &v)
+	return v, err
+}

@@ -17,7 +17,7 @@ import (
 func groupCommand() *cobra.Command {
 	r := &remote{}
 	c := &cobra.Command{
-		Use: "group", Short: "Consistency groups: show, restore, takeover, overwrite",
+		Use: "group", Short: "Consistency groups: show, mode, restore, takeover, overwrite",
 		Long: "A group becomes read-only when its history and the cluster's have parted: another gateway has taken it, the\n" +
 			"gateway's folder is new or from a backup, or the cluster is another one. Then an operator decides:\n\n" +
 			"  restore    the cluster is right: the gateway is filled from the cluster's newest point; what it held stays on\n" +
@@ -34,6 +34,7 @@ func groupCommand() *cobra.Command {
 					showDecidable(p, g)
 				}
 			})},
+		groupMode(r),
 		groupRestore(r),
 		groupAct(r, api.ActTakeover, "Take the group from the gateway that holds it; the histories must be the same"),
 		groupAct(r, api.ActOverwrite, "Make this gateway's content the cluster's next point"),
@@ -57,12 +58,49 @@ func showDecidable(p *printer, g api.Group) {
 	p.row("group", g.Name, g.ID)
 	p.row("replication", g.Replication, g.Error)
 	p.row("committed", g.Committed.End, g.Committed.Timeline)
+	showMode(p, g.Mode)
 	if len(g.Choices) > 0 {
 		p.row("to decide", "weir group "+strings.Join(g.Choices, " | "))
 	}
 	for _, b := range g.Branches {
 		p.row("branch", when(b.At), b.Path, b.Reason)
 	}
+}
+
+func showMode(p *printer, m api.GroupMode) {
+	policy := ""
+	switch {
+	case m.Degraded:
+		policy = "DEGRADED: flushes are answered before they are committed"
+	case m.Mode == api.ModeSync && m.DegradeAfter > 0:
+		policy = fmt.Sprintf("a flush waits for its commit, %g s at most", m.DegradeAfter)
+	case m.Mode == api.ModeSync:
+		policy = "a flush waits for its commit"
+	}
+	p.row("mode", m.Mode, policy)
+}
+
+func groupMode(r *remote) *cobra.Command {
+	var after time.Duration
+	c := &cobra.Command{
+		Use: "mode async|sync [GROUP]", Short: "Say whether a flush waits until it is committed", Args: cobra.RangeArgs(1, 2),
+		Long: "async: a flush is answered when it is on stable storage at the gateway. A slow or broken line delays no host.\n" +
+			"sync: it is answered when a committed point holds it too. While the line is broken hosts wait; with\n" +
+			"--degrade-after they wait so long at most, then the group goes on as in async until commits keep up again.",
+		RunE: calling(r, func(c *cobra.Command, d *client.Client, args []string) (api.GroupMode, error) {
+			return d.SetGroupMode(c.Context(), groupArg(args[1:]), api.GroupMode{Mode: args[0], DegradeAfter: after.Seconds()})
+		}, showMode),
+	}
+	c.Flags().DurationVar(&after, "degrade-after", 0, "go on without the provider after this time (default: wait as long as it takes)")
+	return c
+}
+
+// groupArg is the group that is meant: a gateway has one.
+func groupArg(args []string) string {
+	if len(args) > 0 {
+		return args[0]
+	}
+	return "main"
 }
 
 func groupRestore(r *remote) *cobra.Command {
@@ -83,10 +121,6 @@ func decide(r *remote, use, short string, act func() api.GroupAct) *cobra.Comman
 	var limit time.Duration
 	c := &cobra.Command{Use: use, Short: short, Args: cobra.MaximumNArgs(1),
 		RunE: calling(r, func(c *cobra.Command, d *client.Client, args []string) (api.Group, error) {
-			group := "main"
-			if len(args) == 1 {
-				group = args[0]
-			}
 			ctx := c.Context()
 			if limit > 0 {
 				var cancel context.CancelFunc
@@ -97,7 +131,7 @@ func decide(r *remote, use, short string, act func() api.GroupAct) *cobra.Comman
 			if err != nil {
 				return api.Group{}, err
 			}
-			decision, err := d.DecideGroup(ctx, group, act())
+			decision, err := d.DecideGroup(ctx, groupArg(args), act())
 			if err != nil {
 				return api.Group{}, err
 			}

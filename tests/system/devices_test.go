@@ -86,6 +86,7 @@ func connections(t *testing.T, ctx context.Context, d *harness.Daemon) (devs []s
 	t.Helper()
 	var closers []func() error
 	for number, name := range crashVolumes {
+		share(t, ctx, d, name)
 		for connection := range 2 {
 			if number > 0 && connection == 1 {
 				s, err := initiator.Dial(ctx, d.Addresses.ISCSI, "iqn.2026-11.io.weir:"+name, initiator.Options{})
@@ -110,5 +111,18 @@ func connections(t *testing.T, ctx context.Context, d *harness.Daemon) (devs []s
 		for _, end := range closers {
 			_ = end()
 		}
+	}
+}
+
+// share lets several clients write to a volume at a time: each session of ours is one.
+func share(t *testing.T, ctx context.Context, d *harness.Daemon, volume string) {
+	t.Helper()
+	rules, err := d.Client.Access(ctx, volume)
+	if err == nil && !rules.Sharing {
+		rules.Sharing = true
+		_, err = d.Client.SetAccess(ctx, volume, rules)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
