@@ -39,6 +39,7 @@ func showStatus(p *printer, s api.Status) {
 			p.row("  "+l[0], l[1])
 		}
 	}
+	showStore(p, s.Store)
 	for _, g := range s.Groups {
 		showGroup(p, g)
 	}

@@ -124,3 +124,33 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkCompaction overwrites a tenth of a volume of 64 MiB at random, block by block, with every point, keeps four
+// points, and empties packs: an operation is one point. Reported are the write amplification and what the store takes in
+// proportion to the content that is live.
+func BenchmarkCompaction(b *testing.B) {
+	const size = 64 << 20
+	src, v, p := benchSource(b, size, false)
+	n := newNode(b, nil, src, func(o *Options) { o.CompactBytesPerSec = 1 << 40 })
+	points := []*sourcePoint{p}
+	n.Advance(p.entry)
+	n.wait(p, false)
+	b.SetBytes(size / 10)
+	for b.Loop() {
+		b.StopTimer()
+		for range size / 10 / 4096 {
+			v.write(int64(src.rng.IntN(size/4096))*4096, src.random(4096))
+		}
+		p := src.seal()
+		points = append(points, p)[max(0, len(points)-3):]
+		b.StartTimer()
+		n.Advance(p.entry)
+		n.wait(p, false)
+		n.Reconcile(src.group, kept(points))
+		n.settle()
+		n.compact()
+	}
+	u := n.Usage()
+	b.ReportMetric(float64(u.WrittenBytes+u.RewrittenBytes)/float64(u.WrittenBytes), "written/new")
+	b.ReportMetric(float64(u.PackBytes)/float64(u.BlocksLive*4096), "stored/live")
+}
