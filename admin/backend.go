@@ -16,6 +16,7 @@ type Backend interface {
 	Clones
 	Differ
 	Retention
+	Scrubber
 	Disks
 	Cluster
 	Groups

@@ -92,3 +92,8 @@ func (f *fake) SetRetention(_ context.Context, group string, in api.RetentionSet
 	}
 	return api.RetentionPlan{Group: group, Retention: in.Retention}, nil
 }
+
+func (f *fake) Scrub(_ context.Context, rate int64, report func(api.Progress)) (api.ScrubResult, error) {
+	report(api.Progress{What: "scrubbing", Unit: "bytes"})
+	return api.ScrubResult{Sound: rate == 0, Nodes: []api.ScrubNode{{Node: "n1", Bytes: uint64(rate)}}}, nil
+}

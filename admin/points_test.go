@@ -97,3 +97,13 @@ func serveFake(t *testing.T) (c *client.Client, addr string) {
 	t.Cleanup(c.Close)
 	return c, h.URL
 }
+
+func TestScrubOverTheWire(t *testing.T) {
+	c, _ := serveFake(t)
+	for rate, sound := range map[int64]bool{0: true, 5: false} {
+		r, err := c.Scrub(t.Context(), rate, nil)
+		if err != nil || r.Sound != sound || len(r.Nodes) != 1 || r.Nodes[0].Bytes != uint64(rate) {
+			t.Errorf("at %d: %+v, %v", rate, r, err)
+		}
+	}
+}

@@ -30,8 +30,8 @@ func (s *Server) routes() []route {
 	var all []route
 	for _, part := range [][]route{
 		s.overviewRoutes(), s.volumeRoutes(), s.snapshotRoutes(), s.cloneRoutes(), s.diskRoutes(), s.clusterRoutes(),
-		s.workRoutes(), s.accessRoutes(), s.groupRoutes(), s.diffRoutes(), s.retentionRoutes(),
-		s.migrationRoutes(),
+		s.workRoutes(), s.accessRoutes(), s.groupRoutes(), s.diffRoutes(), s.retentionRoutes(), s.migrationRoutes(),
+		s.scrubRoutes(),
 	} {
 		all = append(all, part...)
 	}

@@ -37,6 +37,7 @@ type copies interface {
 	Disks() []replica.DiskStatus
 	Usage() replica.Usage
 	VerifyDisk(ctx context.Context, id ident.UUID) (replica.Report, error)
+	Scrub(ctx context.Context, bytesPerSecond int64) (replica.ScrubReport, error)
 	Close() error
 }
 

@@ -165,3 +165,7 @@ func (fakeReader) Explain(context.Context, ident.VolumeID, int64, int64, int) (r
 func (fakeReader) Device(ident.VolumeID) (target.Device, error) { return nil, replica.ErrNoVolume }
 
 func (f *fakeCopies) Usage() replica.Usage { return replica.Usage{} }
+
+func (f *fakeCopies) Scrub(context.Context, int64) (replica.ScrubReport, error) {
+	return replica.ScrubReport{}, nil
+}

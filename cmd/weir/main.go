@@ -109,7 +109,7 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 	}
 	add("run", demoCommand(), upCommand(), gatewayCommand(), providerCommand())
 	add("steer", statusCommand(), volumeCommand(), sessionCommand(), snapshotCommand(), cloneCommand(), diskCommand(), groupCommand(), migrateCommand(),
-		clusterCommand(), waitCommand(), verifyCommand(), explainCommand(), eventsCommand())
+		clusterCommand(), waitCommand(), verifyCommand(), scrubCommand(), explainCommand(), eventsCommand())
 	add("files", certCommand(), dumpCommand(), trainCommand(), versionCommand())
 	usageArgs(root)
 	return root

@@ -624,6 +624,279 @@ func (x *RuleReply) GetDrops() []uint64 {
 	return nil
 }
 
+type ScrubRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Everywhere     bool                   `protobuf:"varint,1,opt,name=everywhere,proto3" json:"everywhere,omitempty"`                                 // false: the answering node only
+	BytesPerSecond uint64                 `protobuf:"varint,2,opt,name=bytes_per_second,json=bytesPerSecond,proto3" json:"bytes_per_second,omitempty"` // of each node; 0: as fast as it can
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ScrubRequest) Reset() {
+	*x = ScrubRequest{}
+	mi := &file_points_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScrubRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScrubRequest) ProtoMessage() {}
+
+func (x *ScrubRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_points_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScrubRequest.ProtoReflect.Descriptor instead.
+func (*ScrubRequest) Descriptor() ([]byte, []int) {
+	return file_points_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ScrubRequest) GetEverywhere() bool {
+	if x != nil {
+		return x.Everywhere
+	}
+	return false
+}
+
+func (x *ScrubRequest) GetBytesPerSecond() uint64 {
+	if x != nil {
+		return x.BytesPerSecond
+	}
+	return 0
+}
+
+// Damage is a range of a volume that a node can not read, at all kept points from one to another.
+type Damage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         []byte                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Volume        []byte                 `protobuf:"bytes,2,opt,name=volume,proto3" json:"volume,omitempty"`
+	VolumeName    string                 `protobuf:"bytes,3,opt,name=volume_name,json=volumeName,proto3" json:"volume_name,omitempty"`
+	Offset        int64                  `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`    // bytes
+	Length        int64                  `protobuf:"varint,5,opt,name=length,proto3" json:"length,omitempty"`    // bytes
+	Ends          []uint64               `protobuf:"varint,6,rep,packed,name=ends,proto3" json:"ends,omitempty"` // of the kept points that show the range
+	Error         string                 `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Damage) Reset() {
+	*x = Damage{}
+	mi := &file_points_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Damage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Damage) ProtoMessage() {}
+
+func (x *Damage) ProtoReflect() protoreflect.Message {
+	mi := &file_points_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Damage.ProtoReflect.Descriptor instead.
+func (*Damage) Descriptor() ([]byte, []int) {
+	return file_points_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Damage) GetGroup() []byte {
+	if x != nil {
+		return x.Group
+	}
+	return nil
+}
+
+func (x *Damage) GetVolume() []byte {
+	if x != nil {
+		return x.Volume
+	}
+	return nil
+}
+
+func (x *Damage) GetVolumeName() string {
+	if x != nil {
+		return x.VolumeName
+	}
+	return ""
+}
+
+func (x *Damage) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Damage) GetLength() int64 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
+func (x *Damage) GetEnds() []uint64 {
+	if x != nil {
+		return x.Ends
+	}
+	return nil
+}
+
+func (x *Damage) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+type NodeScrub struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Packs         uint64                 `protobuf:"varint,2,opt,name=packs,proto3" json:"packs,omitempty"`
+	Bytes         uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Damages       []*Damage              `protobuf:"bytes,4,rep,name=damages,proto3" json:"damages,omitempty"`
+	Omitted       uint64                 `protobuf:"varint,5,opt,name=omitted,proto3" json:"omitted,omitempty"` // damages that are not listed
+	Error         string                 `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`      // why the node could not be scrubbed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeScrub) Reset() {
+	*x = NodeScrub{}
+	mi := &file_points_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeScrub) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeScrub) ProtoMessage() {}
+
+func (x *NodeScrub) ProtoReflect() protoreflect.Message {
+	mi := &file_points_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeScrub.ProtoReflect.Descriptor instead.
+func (*NodeScrub) Descriptor() ([]byte, []int) {
+	return file_points_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *NodeScrub) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *NodeScrub) GetPacks() uint64 {
+	if x != nil {
+		return x.Packs
+	}
+	return 0
+}
+
+func (x *NodeScrub) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *NodeScrub) GetDamages() []*Damage {
+	if x != nil {
+		return x.Damages
+	}
+	return nil
+}
+
+func (x *NodeScrub) GetOmitted() uint64 {
+	if x != nil {
+		return x.Omitted
+	}
+	return 0
+}
+
+func (x *NodeScrub) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+type ScrubReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nodes         []*NodeScrub           `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScrubReply) Reset() {
+	*x = ScrubReply{}
+	mi := &file_points_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScrubReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScrubReply) ProtoMessage() {}
+
+func (x *ScrubReply) ProtoReflect() protoreflect.Message {
+	mi := &file_points_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScrubReply.ProtoReflect.Descriptor instead.
+func (*ScrubReply) Descriptor() ([]byte, []int) {
+	return file_points_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ScrubReply) GetNodes() []*NodeScrub {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
 var File_points_proto protoreflect.FileDescriptor
 
 const file_points_proto_rawDesc = "" +
@@ -661,12 +934,37 @@ const file_points_proto_rawDesc = "" +
 	"\ainstead\x18\x02 \x01(\v2\x16.weir.v1.RetentionRuleR\ainstead\"M\n" +
 	"\tRuleReply\x12*\n" +
 	"\x04rule\x18\x01 \x01(\v2\x16.weir.v1.RetentionRuleR\x04rule\x12\x14\n" +
-	"\x05drops\x18\x02 \x03(\x04R\x05drops2\xa0\x02\n" +
+	"\x05drops\x18\x02 \x03(\x04R\x05drops\"X\n" +
+	"\fScrubRequest\x12\x1e\n" +
+	"\n" +
+	"everywhere\x18\x01 \x01(\bR\n" +
+	"everywhere\x12(\n" +
+	"\x10bytes_per_second\x18\x02 \x01(\x04R\x0ebytesPerSecond\"\xb1\x01\n" +
+	"\x06Damage\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\fR\x05group\x12\x16\n" +
+	"\x06volume\x18\x02 \x01(\fR\x06volume\x12\x1f\n" +
+	"\vvolume_name\x18\x03 \x01(\tR\n" +
+	"volumeName\x12\x16\n" +
+	"\x06offset\x18\x04 \x01(\x03R\x06offset\x12\x16\n" +
+	"\x06length\x18\x05 \x01(\x03R\x06length\x12\x12\n" +
+	"\x04ends\x18\x06 \x03(\x04R\x04ends\x12\x14\n" +
+	"\x05error\x18\a \x01(\tR\x05error\"\xa6\x01\n" +
+	"\tNodeScrub\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
+	"\x05packs\x18\x02 \x01(\x04R\x05packs\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12)\n" +
+	"\adamages\x18\x04 \x03(\v2\x0f.weir.v1.DamageR\adamages\x12\x18\n" +
+	"\aomitted\x18\x05 \x01(\x04R\aomitted\x12\x14\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\"6\n" +
+	"\n" +
+	"ScrubReply\x12(\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x12.weir.v1.NodeScrubR\x05nodes2\xd5\x02\n" +
 	"\x06Points\x126\n" +
 	"\x06AddPin\x12\x16.weir.v1.AddPinRequest\x1a\x14.weir.v1.AddPinReply\x12?\n" +
 	"\tRemovePin\x12\x19.weir.v1.RemovePinRequest\x1a\x17.weir.v1.RemovePinReply\x120\n" +
 	"\x04Pins\x12\x14.weir.v1.PinsRequest\x1a\x12.weir.v1.PinsReply\x129\n" +
-	"\aSetRule\x12\x17.weir.v1.SetRuleRequest\x1a\x15.weir.v1.SetRuleReply\x120\n" +
+	"\aSetRule\x12\x17.weir.v1.SetRuleRequest\x1a\x15.weir.v1.SetRuleReply\x123\n" +
+	"\x05Scrub\x12\x15.weir.v1.ScrubRequest\x1a\x13.weir.v1.ScrubReply\x120\n" +
 	"\x04Rule\x12\x14.weir.v1.RuleRequest\x1a\x12.weir.v1.RuleReplyB(Z&github.com/weirstor/weir/replicate/rpcb\x06proto3"
 
 var (
@@ -681,7 +979,7 @@ func file_points_proto_rawDescGZIP() []byte {
 	return file_points_proto_rawDescData
 }
 
-var file_points_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_points_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_points_proto_goTypes = []any{
 	(*Pin)(nil),              // 0: weir.v1.Pin
 	(*AddPinRequest)(nil),    // 1: weir.v1.AddPinRequest
@@ -695,30 +993,38 @@ var file_points_proto_goTypes = []any{
 	(*SetRuleReply)(nil),     // 9: weir.v1.SetRuleReply
 	(*RuleRequest)(nil),      // 10: weir.v1.RuleRequest
 	(*RuleReply)(nil),        // 11: weir.v1.RuleReply
-	(*Point)(nil),            // 12: weir.v1.Point
+	(*ScrubRequest)(nil),     // 12: weir.v1.ScrubRequest
+	(*Damage)(nil),           // 13: weir.v1.Damage
+	(*NodeScrub)(nil),        // 14: weir.v1.NodeScrub
+	(*ScrubReply)(nil),       // 15: weir.v1.ScrubReply
+	(*Point)(nil),            // 16: weir.v1.Point
 }
 var file_points_proto_depIdxs = []int32{
-	12, // 0: weir.v1.Pin.point:type_name -> weir.v1.Point
+	16, // 0: weir.v1.Pin.point:type_name -> weir.v1.Point
 	0,  // 1: weir.v1.AddPinRequest.pin:type_name -> weir.v1.Pin
 	0,  // 2: weir.v1.PinsReply.pins:type_name -> weir.v1.Pin
 	7,  // 3: weir.v1.SetRuleRequest.rule:type_name -> weir.v1.RetentionRule
 	7,  // 4: weir.v1.RuleRequest.instead:type_name -> weir.v1.RetentionRule
 	7,  // 5: weir.v1.RuleReply.rule:type_name -> weir.v1.RetentionRule
-	1,  // 6: weir.v1.Points.AddPin:input_type -> weir.v1.AddPinRequest
-	3,  // 7: weir.v1.Points.RemovePin:input_type -> weir.v1.RemovePinRequest
-	5,  // 8: weir.v1.Points.Pins:input_type -> weir.v1.PinsRequest
-	8,  // 9: weir.v1.Points.SetRule:input_type -> weir.v1.SetRuleRequest
-	10, // 10: weir.v1.Points.Rule:input_type -> weir.v1.RuleRequest
-	2,  // 11: weir.v1.Points.AddPin:output_type -> weir.v1.AddPinReply
-	4,  // 12: weir.v1.Points.RemovePin:output_type -> weir.v1.RemovePinReply
-	6,  // 13: weir.v1.Points.Pins:output_type -> weir.v1.PinsReply
-	9,  // 14: weir.v1.Points.SetRule:output_type -> weir.v1.SetRuleReply
-	11, // 15: weir.v1.Points.Rule:output_type -> weir.v1.RuleReply
-	11, // [11:16] is the sub-list for method output_type
-	6,  // [6:11] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	13, // 6: weir.v1.NodeScrub.damages:type_name -> weir.v1.Damage
+	14, // 7: weir.v1.ScrubReply.nodes:type_name -> weir.v1.NodeScrub
+	1,  // 8: weir.v1.Points.AddPin:input_type -> weir.v1.AddPinRequest
+	3,  // 9: weir.v1.Points.RemovePin:input_type -> weir.v1.RemovePinRequest
+	5,  // 10: weir.v1.Points.Pins:input_type -> weir.v1.PinsRequest
+	8,  // 11: weir.v1.Points.SetRule:input_type -> weir.v1.SetRuleRequest
+	12, // 12: weir.v1.Points.Scrub:input_type -> weir.v1.ScrubRequest
+	10, // 13: weir.v1.Points.Rule:input_type -> weir.v1.RuleRequest
+	2,  // 14: weir.v1.Points.AddPin:output_type -> weir.v1.AddPinReply
+	4,  // 15: weir.v1.Points.RemovePin:output_type -> weir.v1.RemovePinReply
+	6,  // 16: weir.v1.Points.Pins:output_type -> weir.v1.PinsReply
+	9,  // 17: weir.v1.Points.SetRule:output_type -> weir.v1.SetRuleReply
+	15, // 18: weir.v1.Points.Scrub:output_type -> weir.v1.ScrubReply
+	11, // 19: weir.v1.Points.Rule:output_type -> weir.v1.RuleReply
+	14, // [14:20] is the sub-list for method output_type
+	8,  // [8:14] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_points_proto_init() }
@@ -733,7 +1039,7 @@ func file_points_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_points_proto_rawDesc), len(file_points_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,7 @@ const (
 	Points_RemovePin_FullMethodName = "/weir.v1.Points/RemovePin"
 	Points_Pins_FullMethodName      = "/weir.v1.Points/Pins"
 	Points_SetRule_FullMethodName   = "/weir.v1.Points/SetRule"
+	Points_Scrub_FullMethodName     = "/weir.v1.Points/Scrub"
 	Points_Rule_FullMethodName      = "/weir.v1.Points/Rule"
 )
 
@@ -40,6 +41,9 @@ type PointsClient interface {
 	Pins(ctx context.Context, in *PinsRequest, opts ...grpc.CallOption) (*PinsReply, error)
 	// SetRule replaces the retention rule of a group. Leader only.
 	SetRule(ctx context.Context, in *SetRuleRequest, opts ...grpc.CallOption) (*SetRuleReply, error)
+	// Scrub reads all that the answering node, or every node, stores of points, and names what is damaged. It takes as long as
+	// that takes: callers set a deadline.
+	Scrub(ctx context.Context, in *ScrubRequest, opts ...grpc.CallOption) (*ScrubReply, error)
 	// Rule returns the retention rule of a group, and what it drops now. Leader only.
 	Rule(ctx context.Context, in *RuleRequest, opts ...grpc.CallOption) (*RuleReply, error)
 }
@@ -92,6 +96,16 @@ func (c *pointsClient) SetRule(ctx context.Context, in *SetRuleRequest, opts ...
 	return out, nil
 }
 
+func (c *pointsClient) Scrub(ctx context.Context, in *ScrubRequest, opts ...grpc.CallOption) (*ScrubReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ScrubReply)
+	err := c.cc.Invoke(ctx, Points_Scrub_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pointsClient) Rule(ctx context.Context, in *RuleRequest, opts ...grpc.CallOption) (*RuleReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RuleReply)
@@ -114,6 +128,9 @@ type PointsServer interface {
 	Pins(context.Context, *PinsRequest) (*PinsReply, error)
 	// SetRule replaces the retention rule of a group. Leader only.
 	SetRule(context.Context, *SetRuleRequest) (*SetRuleReply, error)
+	// Scrub reads all that the answering node, or every node, stores of points, and names what is damaged. It takes as long as
+	// that takes: callers set a deadline.
+	Scrub(context.Context, *ScrubRequest) (*ScrubReply, error)
 	// Rule returns the retention rule of a group, and what it drops now. Leader only.
 	Rule(context.Context, *RuleRequest) (*RuleReply, error)
 	mustEmbedUnimplementedPointsServer()
@@ -137,6 +154,9 @@ func (UnimplementedPointsServer) Pins(context.Context, *PinsRequest) (*PinsReply
 }
 func (UnimplementedPointsServer) SetRule(context.Context, *SetRuleRequest) (*SetRuleReply, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method SetRule not implemented")
+}
+func (UnimplementedPointsServer) Scrub(context.Context, *ScrubRequest) (*ScrubReply, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Scrub not implemented")
 }
 func (UnimplementedPointsServer) Rule(context.Context, *RuleRequest) (*RuleReply, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Rule not implemented")
@@ -234,6 +254,24 @@ func _Points_SetRule_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Points_Scrub_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ScrubRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PointsServer).Scrub(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Points_Scrub_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PointsServer).Scrub(ctx, req.(*ScrubRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Points_Rule_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RuleRequest)
 	if err := dec(in); err != nil {
@@ -274,6 +312,10 @@ var Points_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SetRule",
 			Handler:    _Points_SetRule_Handler,
+		},
+		{
+			MethodName: "Scrub",
+			Handler:    _Points_Scrub_Handler,
 		},
 		{
 			MethodName: "Rule",
