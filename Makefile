@@ -47,7 +47,8 @@ test-vm: build packages ## dm-multipath over two portals, with Debian's full ker
 	WEIR_BINARY=$(CURDIR)/bin/weir WEIR_REQUIRE_TOOLS=1 $(GO) test -count=1 -v -timeout 25m ./tests/system -run Multipath -vm
 
 bench: build ## measure beside nbdkit and qemu-nbd, and count the bytes on the wire
-	WEIR_BINARY=$(CURDIR)/bin/weir $(GO) run ./tests/bench -seconds $(BENCH_SECONDS) -out docs/benchmarks.md cells sustained wire
+	WEIR_BINARY=$(CURDIR)/bin/weir $(GO) run ./tests/bench -seconds $(BENCH_SECONDS) -out docs/benchmarks.md \
+		cells paused sustained cpu latency wire
 
 model: build ## learn the shipped model of packaging from its recipe again, and judge it
 	bin/weir train --out classify/engine/model.json

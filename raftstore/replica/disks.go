@@ -156,6 +156,7 @@ func (s *Set) addDisk(spec DiskSpec) error {
 // run follows until it is cancelled.
 func (f *follower) run(ctx context.Context) {
 	defer close(f.done)
+	f.s.lowerPriority()
 	wait := retryMin
 	var again <-chan time.Time
 	for {

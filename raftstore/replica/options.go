@@ -27,7 +27,7 @@ type Options struct {
 	FS              vfs.FS               // default: the operating system's
 	Logger          *slog.Logger         // default: discard
 	Workers         int                  // points decoded at once, over all groups; default GOMAXPROCS
-	Nice            int                  // above 0: workers run on threads of their own with this niceness
+	Nice            int                  // above 0: workers and followers of disks run on threads of their own with this niceness
 	LandingBytes    int64                // changed blocks of one point kept in memory; default 32 MiB
 	FrameCacheBytes int64                // default 32 MiB
 	IndexCacheBytes int64                // default 32 MiB

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -31,60 +29,21 @@ var cells = []cell{
 	{"randwrite 4k qd32, fsync every 32", []string{"--rw=randwrite", "--bs=4k", "--iodepth=32", "--fsync=32"}},
 }
 
-// fio runs c on s for a number of seconds, or once over the export when seconds is 0, and returns the requests per
-// second, reads and writes together.
-func fio(ctx context.Context, s *server, c cell, seconds int) (rate float64, err error) {
-	args := append([]string{"--name=cell", "--ioengine=nbd", "--uri=" + s.uri, "--size=1g", "--randrepeat=0",
-		"--norandommap", "--refill_buffers=0", "--output-format=json"}, c.args...)
-	if seconds > 0 {
-		args = append(args, "--time_based", fmt.Sprintf("--runtime=%d", seconds))
-	}
-	if s.settle != nil {
-		defer func() { err = errors.Join(err, s.settle(ctx)) }()
-	}
-	cmd := exec.CommandContext(ctx, "fio", args...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return 0, fmt.Errorf("fio %s on %s: %w\n%s", c.name, s.name, err, out)
-	}
-	var result struct {
-		Jobs []struct {
-			Error int
-			Read  struct{ IOPS float64 }
-			Write struct{ IOPS float64 }
-		}
-	}
-	// fio prints warnings before the JSON text.
-	if err := json.Unmarshal(out[max(0, strings.IndexByte(string(out), '{')):], &result); err != nil {
-		return 0, fmt.Errorf("fio's answer: %w", err)
-	}
-	if len(result.Jobs) != 1 || result.Jobs[0].Error != 0 {
-		return 0, fmt.Errorf("fio %s on %s: %s", c.name, s.name, out)
-	}
-	return result.Jobs[0].Read.IOPS + result.Jobs[0].Write.IOPS, nil
-}
-
-// measure runs the wanted cells on the servers with these names, or on all, and returns the table.
-func measure(ctx context.Context, o options, job string, want func(cell) bool, only ...string) (table string, err error) {
+// measureCells runs the cells on all servers, Weir with replication, and returns the table.
+func measureCells(ctx context.Context, o options) (table string, err error) {
 	dir, err := os.MkdirTemp("", "weir-bench-")
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	started, err := startServers(ctx, o, dir)
+	servers, err := startServers(ctx, o, dir)
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, stopServers(started)) }()
-	servers := slices.DeleteFunc(slices.Clone(started), func(s *server) bool {
-		return len(only) > 0 && !slices.Contains(only, s.name)
-	})
+	defer func() { err = errors.Join(err, stopServers(servers)) }()
 	var b strings.Builder
-	fmt.Fprintf(&b, "`go run ./tests/bench -seconds %d -rounds %d %s`, %s\n\n", o.seconds, o.rounds, job, machine())
-	peers := slices.DeleteFunc([]string{"nbdkit file", "qemu-nbd"}, func(n string) bool {
-		return !slices.Contains(names(servers), n)
-	})
+	fmt.Fprintf(&b, "`go run ./tests/bench -seconds %d -rounds %d cells`, %s\n\n", o.seconds, o.rounds, machine())
+	peers := []string{"nbdkit file", "qemu-nbd"}
 	head := append([]string{"requests/s"}, names(servers)...)
 	for _, p := range peers {
 		head = append(head, "weir ÷ "+p)
@@ -92,7 +51,7 @@ func measure(ctx context.Context, o options, job string, want func(cell) bool, o
 	row(&b, head)
 	b.WriteString("|---" + strings.Repeat("|---:", len(head)-1) + "|\n")
 	for _, c := range cells {
-		if !want(c) {
+		if !strings.Contains(c.name, o.cells) {
 			continue
 		}
 		rates, err := measureCell(ctx, o, servers, c)
@@ -109,22 +68,6 @@ func measure(ctx context.Context, o options, job string, want func(cell) bool, o
 		row(&b, line)
 	}
 	return b.String(), nil
-}
-
-// sustainedSeconds is longer than any burst that a log of 4 GiB takes at the rates of these cells.
-const sustainedSeconds = 60
-
-// measureSustained runs the cells that write most for longer than the log has room, beside nbdkit's file plugin.
-func measureSustained(ctx context.Context, o options) (string, error) {
-	o.seconds, o.rounds = sustainedSeconds, 1
-	return measure(ctx, o, "sustained", func(c cell) bool {
-		return c.name == "randwrite 4k qd32" || c.name == "seq write 1m qd4"
-	}, "nbdkit file", "weir")
-}
-
-// measureCells runs all cells on all servers.
-func measureCells(ctx context.Context, o options) (string, error) {
-	return measure(ctx, o, "cells", func(c cell) bool { return strings.Contains(c.name, o.cells) })
 }
 
 // measureCell returns the rates of each server, one for each round.

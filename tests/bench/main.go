@@ -42,7 +42,10 @@ func run(ctx context.Context, o options, jobs []string) error {
 		return err
 	}
 	if len(jobs) == 0 {
-		return errors.New("say what to measure: cells, sustained, nbd-door, iscsi-door, wire")
+		return errors.New("say what to measure: cells, paused, sustained, cpu, latency, nbd-door, iscsi-door, wire")
+	}
+	if err := checkMarks(o.out, jobs); err != nil {
+		return err
 	}
 	for _, job := range jobs {
 		var table string
@@ -51,6 +54,12 @@ func run(ctx context.Context, o options, jobs []string) error {
 			table, err = measureCells(ctx, o)
 		case "sustained":
 			table, err = measureSustained(ctx, o)
+		case "paused":
+			table, err = measurePaused(ctx, o)
+		case "cpu":
+			table, err = measureCPU(ctx, o)
+		case "latency":
+			table, err = measureLatency(ctx, o)
 		case "nbd-door":
 			table, err = measureNBDDoor(ctx, o)
 		case "iscsi-door":
@@ -70,17 +79,43 @@ func run(ctx context.Context, o options, jobs []string) error {
 	return nil
 }
 
+// checkMarks makes sure that the file has a place for the table of each job before the time for it is spent.
+func checkMarks(path string, jobs []string) error {
+	if path == "" {
+		return nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	for _, job := range jobs {
+		if _, _, err := cutSection(string(b), job); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// cutSection returns what is before and behind the section of name, its marks included.
+func cutSection(text, name string) (head, foot string, err error) {
+	first, last := "<!-- begin "+name+" -->\n", "<!-- end "+name+" -->\n"
+	head, rest, found := strings.Cut(text, first)
+	_, foot, closed := strings.Cut(rest, last)
+	if !found || !closed {
+		return "", "", fmt.Errorf("no marks for %s", name)
+	}
+	return head + first, last + foot, nil
+}
+
 // replaceSection puts text between the marks of name in the file.
 func replaceSection(path, name, text string) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	first, last := "<!-- begin "+name+" -->\n", "<!-- end "+name+" -->\n"
-	head, rest, found := strings.Cut(string(b), first)
-	_, foot, closed := strings.Cut(rest, last)
-	if !found || !closed {
-		return fmt.Errorf("%s has no marks for %s", path, name)
+	head, foot, err := cutSection(string(b), name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	return os.WriteFile(path, []byte(head+first+"\n"+text+"\n"+last+foot), 0o644)
+	return os.WriteFile(path, []byte(head+"\n"+text+"\n"+foot), 0o644)
 }
