@@ -15,6 +15,7 @@ type Backend interface {
 	Snapshots
 	Clones
 	Differ
+	Places
 	Retention
 	Scrubber
 	Disks

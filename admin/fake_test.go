@@ -278,3 +278,7 @@ func (f *fake) SetGroupMode(_ context.Context, group string, m api.GroupMode) (a
 	}
 	return m, nil
 }
+
+func (f *fake) FilePlace(_ context.Context, volume, path string) (api.FilePlace, error) {
+	return api.FilePlace{Volume: volume, Path: path, Type: "file", Inode: 12}, nil
+}

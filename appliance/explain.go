@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirstor/weir/admin/api"
 	"github.com/weirstor/weir/classify"
+	"github.com/weirstor/weir/classify/origin"
 	"github.com/weirstor/weir/intercept"
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/replicate/rpc"
@@ -39,7 +40,7 @@ func (s *System) Explain(ctx context.Context, name string, off, n int64) (api.Ex
 		return api.Explanation{}, fmt.Errorf("%w: %w", api.ErrInvalid, err)
 	}
 	out := api.Explanation{Volume: volume, Range: api.Range{Off: off, Len: n}}
-	explainFileSystem(&out, d)
+	explainFileSystem(ctx, &out, d)
 	id, point := ident.VolumeID{}, (*rpc.PointInfo)(nil)
 	switch d := d.(type) {
 	case *intercept.Volume:
@@ -75,17 +76,17 @@ func (g *gateway) explained(name string) (target.Device, string, error) {
 	return v, v.Name(), nil
 }
 
-// explainFileSystem says what file system is on d, and which of its regions lie in the range.
-func explainFileSystem(out *api.Explanation, d target.Device) {
-	m, err := classify.ReadMap(d, d.Size())
+// explainFileSystem says what file system is on d, which of its regions lie in the range, and what files they belong to.
+func explainFileSystem(ctx context.Context, out *api.Explanation, d target.Device) {
+	t, err := readTree(ctx, d)
 	switch {
 	case err != nil:
-		out.Notes = append(out.Notes, "file system: "+err.Error())
-	case m.FileSystem() == "":
+		out.Notes = append(out.Notes, err.Error())
+	case t.FileSystem() == "":
 		out.Notes = append(out.Notes, "no file system is known on the volume: changes are classified by their content alone")
 	default:
-		out.Notes = append(out.Notes, "file system: "+m.FileSystem())
-		out.Parts = explainRegions(m, out.Range.Off, out.Range.Len)
+		out.Notes = append(out.Notes, "file system: "+t.FileSystem())
+		out.Parts = explainRegions(t, out.Range.Off, out.Range.Len)
 		if len(out.Parts) == explainParts {
 			out.Notes = append(out.Notes, fmt.Sprintf("only the first %d regions are listed", explainParts))
 		}
@@ -135,15 +136,19 @@ func describeChanges(r *rpc.ExplainPointReply, point *rpc.Point, off int64) *api
 	return out
 }
 
-func explainRegions(m *classify.Map, off, n int64) []api.ExplainPart {
+func explainRegions(t *origin.Tree, off, n int64) []api.ExplainPart {
 	var out []api.ExplainPart
 	for at := off; at < off+n && len(out) < explainParts; {
-		kind, end := m.RegionAt(at)
+		o, end := t.At(at)
 		end = min(end, off+n)
 		if end <= at {
 			break
 		}
-		out = append(out, api.ExplainPart{Range: api.Range{Off: at, Len: end - at}, Region: kind.String()})
+		part := api.ExplainPart{Range: api.Range{Off: at, Len: end - at}, Region: o.Kind.String()}
+		if o.File != nil {
+			part.Path, part.Inode, part.At = o.File.Path(), o.File.Number, max(o.Off, 0)
+		}
+		out = append(out, part)
 		at = end
 	}
 	return out

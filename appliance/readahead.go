@@ -1,24 +1,26 @@
 package appliance
 
+import "github.com/weirstor/weir/target"
+
 const (
-	aheadBytes  = 256 << 10 // of one read from the provider
+	aheadBytes  = 256 << 10 // of one read
 	aheadBlocks = 64        // that are kept: 16 MiB
 )
 
-// readAhead reads a point in large steps and keeps the latest: the structures of a file system are many small reads near
-// each other. It is for one goroutine.
+// readAhead reads a device in large steps and keeps the latest: the structures of a file system are many small reads near
+// each other, and a point is read over the network. It is for one goroutine.
 type readAhead struct {
-	d      *pointDevice
+	d      target.Device
 	blocks map[int64][]byte
 	order  []int64
 }
 
-func newReadAhead(d *pointDevice) *readAhead { return &readAhead{d: d, blocks: map[int64][]byte{}} }
+func newReadAhead(d target.Device) *readAhead { return &readAhead{d: d, blocks: map[int64][]byte{}} }
 
 // ReadAt fills p; beyond the volume there are zeroes.
 func (r *readAhead) ReadAt(p []byte, off int64) error {
 	for len(p) > 0 {
-		if off >= r.d.size || off < 0 {
+		if off >= r.d.Size() || off < 0 {
 			clear(p)
 			return nil
 		}
@@ -42,7 +44,7 @@ func (r *readAhead) block(i int64) ([]byte, error) {
 	if b, ok := r.blocks[i]; ok {
 		return b, nil
 	}
-	b := make([]byte, min(aheadBytes, r.d.size-i*aheadBytes))
+	b := make([]byte, min(aheadBytes, r.d.Size()-i*aheadBytes))
 	if err := r.d.ReadAt(b, i*aheadBytes); err != nil {
 		return nil, err
 	}

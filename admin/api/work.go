@@ -77,6 +77,9 @@ type ExplainPart struct {
 	Range  Range  `json:"range"`
 	Region string `json:"region"`
 	Class  string `json:"class,omitempty" doc:"class that a write here gets in the path"`
+	Path   string `json:"path,omitempty" doc:"file whose content, directory blocks, extent tree or inode it is"`
+	Inode  uint64 `json:"inode,omitempty"`
+	At     int64  `json:"file_offset,omitempty" doc:"in the content of the file"`
 }
 
 // ExplainEpoch is what one epoch cost.

@@ -78,12 +78,15 @@ func showVerify(p *printer, r api.VerifyResult) {
 
 func explainCommand() *cobra.Command {
 	r := &remote{}
-	var part string
+	var part, file string
 	c := &cobra.Command{
 		Use: "explain VOLUME[@POINT]", Short: "Say what a range of a volume is, and how its changes were classified and sent", Args: cobra.ExactArgs(1),
 		Long: "Says which parts of which file system lie in the range, which blocks the newest point, or the one given by name or\n" +
 			"end, changed there and of what class they are, and what the latest epochs cost.",
 		RunE: calling(r, func(c *cobra.Command, d *client.Client, args []string) (api.Explanation, error) {
+			if file != "" {
+				return explainFile(c.Context(), d, args[0], file)
+			}
 			off, n, err := parseRange(part)
 			if err != nil {
 				return api.Explanation{}, err
@@ -93,6 +96,8 @@ func explainCommand() *cobra.Command {
 	}
 	r.flags(c)
 	c.Flags().StringVar(&part, "range", "", "bytes to look at, as `OFF+LEN`, for example 1G+64K (default: the whole volume)")
+	c.Flags().StringVar(&file, "file", "", "`PATH` of a file on the volume to look at instead")
+	c.MarkFlagsMutuallyExclusive("range", "file")
 	return c
 }
 
@@ -121,9 +126,9 @@ func showExplanation(p *printer, e api.Explanation) {
 	}
 	if len(e.Parts) > 0 {
 		p.line("")
-		p.row("FROM", "BYTES", "WHAT", "CLASS")
+		p.row("FROM", "BYTES", "WHAT", "FILE")
 		for _, x := range e.Parts {
-			p.row(x.Range.Off, x.Range.Len, x.Region, orDash(x.Class))
+			p.row(x.Range.Off, x.Range.Len, x.Region, orDash(x.Path))
 		}
 	}
 	if e.Changes != nil {

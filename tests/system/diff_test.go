@@ -65,6 +65,7 @@ func TestSnapshotDiff(t *testing.T) {
 			got[f.Path] = f
 		}
 	}
+	var edited uint64
 	for path, want := range map[string]struct {
 		change string
 		bytes  int64
@@ -78,10 +79,18 @@ func TestSnapshotDiff(t *testing.T) {
 		if want.change == "renamed" && got[path].OldPath != "/home/a/old" {
 			t.Errorf("renamed from %q", got[path].OldPath)
 		}
+		if path == "/home/a/edited" {
+			edited = got[path].Inode
+		}
 		delete(got, path)
 	}
 	for path, f := range got {
 		t.Errorf("%s is said to be %s", path, f.Change)
+	}
+	var e api.Explanation
+	must(json.Unmarshal([]byte(weir(t, ctx, d, "explain", "v@second", "--file", "/home/a/edited", "--json")), &e))
+	if len(e.Parts) == 0 || e.Parts[0].Path != "/home/a/edited" || e.Parts[0].Inode != edited || e.Changes == nil {
+		t.Errorf("explanation of a file: %+v", e)
 	}
 	if !diff.Complete || diff.FileSystem != "ext4" {
 		t.Errorf("complete %v, file system %q", diff.Complete, diff.FileSystem)
