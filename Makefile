@@ -6,6 +6,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Rounds of the crash tests: few here, many in `make soak`.
 ROUNDS        ?= 20
 CLUSTER_ROUNDS ?= 1
+NEMESIS_ROUNDS ?= 30
 SOAK_ROUNDS   ?= 1000
 # Seconds that each cell of `make bench` runs.
 BENCH_SECONDS ?= 10
@@ -36,7 +37,8 @@ unit: ## the tests of the rooms, with the race detector
 
 system: build ## the tests of the whole: foreign clients, real kernels, crashes, a cluster
 	WEIR_BINARY=$(CURDIR)/bin/weir WEIR_REQUIRE_TOOLS=$(shell test "$$(id -u)" = 0 && echo 1) \
-	$(GO) test -count=1 -v -timeout 25m ./tests/system -rounds=$(ROUNDS) -cluster-rounds=$(CLUSTER_ROUNDS)
+	$(GO) test -count=1 -v -timeout 25m ./tests/system -rounds=$(ROUNDS) -cluster-rounds=$(CLUSTER_ROUNDS) \
+		-nemesis-rounds=$(NEMESIS_ROUNDS)
 
 test: packages ## install what is missing, then lint and all tests
 	$(MAKE) lint
@@ -57,8 +59,8 @@ wire: build ## only count the bytes on the wire, step by step
 	WEIR_BINARY=$(CURDIR)/bin/weir $(GO) run ./tests/bench wire
 
 soak: build ## the crash and cluster tests with many rounds
-	WEIR_BINARY=$(CURDIR)/bin/weir WEIR_REQUIRE_TOOLS=1 $(GO) test -count=1 -v -timeout 12h ./tests/system -run 'Crash|Cluster' \
-		-rounds=$(SOAK_ROUNDS) -cluster-rounds=$(SOAK_ROUNDS)
+	WEIR_BINARY=$(CURDIR)/bin/weir WEIR_REQUIRE_TOOLS=1 $(GO) test -count=1 -v -timeout 12h ./tests/system -run 'Crash|Cluster|Nemesis' \
+		-rounds=$(SOAK_ROUNDS) -cluster-rounds=$(SOAK_ROUNDS) -nemesis-rounds=$(SOAK_ROUNDS)
 
 clean: ## remove what was built
 	rm -rf bin build

@@ -149,13 +149,18 @@ func (s *System) certificates() (node, gateway *certs.Loaded, err error) {
 	return l, l, nil
 }
 
+// packReserve is the space that packs leave free on a node's disk, so that what the cluster agrees on can still be
+// written when they fill it: such a node refuses packs and stays a member.
+const packReserve = 128 << 20
+
 // startProvider opens the provider node and waits until its cluster works; a node that joins is waited for in the
 // background, since it may be started before the others.
 func (s *System) startProvider(ctx context.Context, l *certs.Loaded) error {
 	opt := raftstore.Options{
 		Name: l.Identity.Name, DataDir: filepath.Join(s.cfg.Data, "provider"),
 		Listen: s.cfg.Listen, Advertise: s.cfg.Advertise, TLS: l.TLS(),
-		Bootstrap: s.cfg.Bootstrap, ReplicationFactor: s.cfg.Replicas, KeepLast: s.cfg.KeepLast,
+		ReserveBytes: packReserve,
+		Bootstrap:    s.cfg.Bootstrap, ReplicationFactor: s.cfg.Replicas, KeepLast: s.cfg.KeepLast,
 		Logger: s.log.With("room", "provider"),
 	}
 	if s.cfg.Join != "" {

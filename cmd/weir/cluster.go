@@ -51,7 +51,13 @@ func clusterInit() *cobra.Command {
 		Long: "Makes DIR/ca with the authority of a new cluster, and DIR/NAME with the certificate of each node and gateway.\n" +
 			"Bring each machine its own folder and give it as --certs; keep DIR/ca offline, it is only needed to issue more.",
 		RunE: func(c *cobra.Command, _ []string) error {
-			a, err := certs.NewAuthority(filepath.Join(out, "ca"), time.Now())
+			ca := filepath.Join(out, "ca")
+			if there, err := certs.OpenAuthority(ca); err == nil {
+				return api.Advise(fmt.Errorf("%w: %s holds the authority of cluster %s", api.ErrConflict, ca, there.Cluster),
+					"for one more machine of it: weir cert issue --ca %s --out %s --role node --name NAME; for another cluster give another --out",
+					ca, filepath.Join(out, "NAME"))
+			}
+			a, err := certs.NewAuthority(ca, time.Now())
 			if err != nil {
 				return err
 			}
