@@ -28,7 +28,7 @@ func (e exports) Export(name string) (target.Device, nbd.ExportInfo, error) {
 	if err != nil {
 		return nil, nbd.ExportInfo{}, err
 	}
-	return d, nbd.ExportInfo{Name: name, Owner: ownerOf(d)}, nil
+	return d, nbd.ExportInfo{Name: name, Owner: ownerOf(d), Contexts: e.gateway.contextsOf(d)}, nil
 }
 
 // List implements nbd.Exports: the volumes. Points are served by name and not listed, there are many.

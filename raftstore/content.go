@@ -47,5 +47,6 @@ type reader interface {
 	Extents(v ident.VolumeID, off, n int64) ([]target.Extent, error)
 	Leaves(v ident.VolumeID, first uint64, count int) ([]leaf.Leaf, error)
 	Explain(ctx context.Context, v ident.VolumeID, off, n int64, limit int) (replica.Explanation, error)
+	Content(ctx context.Context, v ident.VolumeID, off, n int64, limit int) (replica.Explanation, error)
 	Device(v ident.VolumeID) (target.Device, error)
 }

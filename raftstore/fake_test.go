@@ -162,6 +162,10 @@ func (fakeReader) Explain(context.Context, ident.VolumeID, int64, int64, int) (r
 	return replica.Explanation{}, nil
 }
 
+func (fakeReader) Content(context.Context, ident.VolumeID, int64, int64, int) (replica.Explanation, error) {
+	return replica.Explanation{}, nil
+}
+
 func (fakeReader) Device(ident.VolumeID) (target.Device, error) { return nil, replica.ErrNoVolume }
 
 func (f *fakeCopies) Usage() replica.Usage { return replica.Usage{} }

@@ -41,7 +41,11 @@ func (s *server) ExplainPoint(ctx context.Context, r *rpc.ExplainPointRequest) (
 		limit = explainMax
 	}
 	return serveAt(ctx, s, r.GetPoint(), func(rd reader) (*rpc.ExplainPointReply, error) {
-		x, err := rd.Explain(ctx, v, r.GetOffset(), r.GetLength(), limit)
+		list := rd.Explain
+		if r.GetContent() {
+			list = rd.Content
+		}
+		x, err := list(ctx, v, r.GetOffset(), r.GetLength(), limit)
 		if err != nil {
 			return nil, err
 		}

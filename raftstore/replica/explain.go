@@ -69,6 +69,26 @@ func (p *Point) Explain(ctx context.Context, v ident.VolumeID, off, n int64, lim
 	return Explanation{}, err
 }
 
+// Content lists what is not zero in [off, off+n) of the volume at the point, as Explain lists changes: with the class of
+// the change that brought it, in whichever epoch that was.
+func (p *Point) Content(ctx context.Context, v ident.VolumeID, off, n int64, limit int) (Explanation, error) {
+	to, err := p.view(v)
+	if err != nil {
+		return Explanation{}, err
+	}
+	if n == 0 {
+		n = max(to.size-off, 0)
+	}
+	if err := target.CheckRange(off, n, to.size); err != nil {
+		return Explanation{}, err
+	}
+	e := explainer{to: to, limit: limit, slotsMax: explainSlotsMax, out: Explanation{End: off + n}}
+	if err := e.run(ctx, off, off+n); err != nil {
+		return Explanation{}, fmt.Errorf("content of point %v: %w", p.Identity(), err)
+	}
+	return e.out, p.check()
+}
+
 // explain returns ErrNotIngested when p, or the point that it is compared with, was forgotten meanwhile.
 func (p *Point) explain(ctx context.Context, v ident.VolumeID, to *view, off, end int64, limit int) (Explanation, error) {
 	since, complete, err := p.before()

@@ -1683,10 +1683,11 @@ func (x *WaitPointReply) GetHead() *Point {
 type ExplainPointRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Point         *Point                 `protobuf:"bytes,1,opt,name=point,proto3" json:"point,omitempty"`
-	Volume        []byte                 `protobuf:"bytes,2,opt,name=volume,proto3" json:"volume,omitempty"`  // empty: the volumes of the point only, no chunks
-	Offset        int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"` // bytes; the range whose changes are listed
-	Length        int64                  `protobuf:"varint,4,opt,name=length,proto3" json:"length,omitempty"` // bytes; 0: to the end of the volume
-	Limit         uint32                 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`   // chunks to list at most; 0, and at most: 65536
+	Volume        []byte                 `protobuf:"bytes,2,opt,name=volume,proto3" json:"volume,omitempty"`    // empty: the volumes of the point only, no chunks
+	Offset        int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`   // bytes; the range whose changes are listed
+	Length        int64                  `protobuf:"varint,4,opt,name=length,proto3" json:"length,omitempty"`   // bytes; 0: to the end of the volume
+	Limit         uint32                 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`     // chunks to list at most; 0, and at most: 65536
+	Content       bool                   `protobuf:"varint,6,opt,name=content,proto3" json:"content,omitempty"` // list all that is not zero, whichever point changed it last, with the class of that change
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1754,6 +1755,13 @@ func (x *ExplainPointRequest) GetLimit() uint32 {
 		return x.Limit
 	}
 	return 0
+}
+
+func (x *ExplainPointRequest) GetContent() bool {
+	if x != nil {
+		return x.Content
+	}
+	return false
 }
 
 // ExplainedChunk is a run of blocks of 4 KiB that changed, of one class, clipped to the range.
@@ -3319,13 +3327,14 @@ const file_provider_proto_rawDesc = "" +
 	"\x05disks\x18\x02 \x01(\bR\x05disks\x12\x19\n" +
 	"\bdisk_ids\x18\x03 \x03(\fR\adiskIds\"4\n" +
 	"\x0eWaitPointReply\x12\"\n" +
-	"\x04head\x18\x01 \x01(\v2\x0e.weir.v1.PointR\x04head\"\x99\x01\n" +
+	"\x04head\x18\x01 \x01(\v2\x0e.weir.v1.PointR\x04head\"\xb3\x01\n" +
 	"\x13ExplainPointRequest\x12$\n" +
 	"\x05point\x18\x01 \x01(\v2\x0e.weir.v1.PointR\x05point\x12\x16\n" +
 	"\x06volume\x18\x02 \x01(\fR\x06volume\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x16\n" +
 	"\x06length\x18\x04 \x01(\x03R\x06length\x12\x14\n" +
-	"\x05limit\x18\x05 \x01(\rR\x05limit\"\x88\x01\n" +
+	"\x05limit\x18\x05 \x01(\rR\x05limit\x12\x18\n" +
+	"\acontent\x18\x06 \x01(\bR\acontent\"\x88\x01\n" +
 	"\x0eExplainedChunk\x12\x16\n" +
 	"\x06volume\x18\x01 \x01(\fR\x06volume\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x16\n" +

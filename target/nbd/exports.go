@@ -25,12 +25,14 @@ type Exports interface {
 
 // ExportInfo describes an export to clients.
 type ExportInfo struct {
-	Name        string   // UTF-8 without NUL, at most 4096 bytes
-	Description string   // for people; same limits; may be empty
-	Owner       [16]byte // what the export belongs to, for Options.Authorize and Attach; not told to clients
+	Name        string          // UTF-8 without NUL, at most 4096 bytes
+	Description string          // for people; same limits; may be empty
+	Contexts    ContextProvider // what the exporter knows beside the device itself; may be nil
+	Owner       [16]byte        // what the export belongs to, for Options.Authorize and Attach; not told to clients
 }
 
-// ContextProvider is implemented by devices that can tell more about their blocks than base:allocation does;
+// ContextProvider can tell more about the blocks of an export than base:allocation does. It may be implemented by
+// devices; those who export a device can bring one of their own.
 // proto.md, "Metadata querying".
 type ContextProvider interface {
 	// Contexts lists the names of all contexts. A name that ends with a colon stands for a family whose members can

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"strings"
-
-	"github.com/weirstor/weir/target"
 )
 
 // baseAllocation is the one context that the protocol itself defines; proto.md, "base:allocation metadata context".
@@ -17,29 +15,44 @@ type metaContext struct {
 	from Context
 }
 
-// bind attaches m to the device that is to be served. It is the device that m was selected on, looked up again.
-func (m *metaContext) bind(dev target.Device) {
-	if c, ok := findContext(dev, m.name); ok {
+// bind attaches m to what is to be served. It is what m was selected on, looked up again.
+func (m *metaContext) bind(t *terms) {
+	if c, ok := t.findContext(m.name); ok {
 		m.from = c
 	}
 }
 
-// findContext returns the context of dev called name.
-func findContext(dev target.Device, name string) (Context, bool) {
+// findContext returns the context of t called name.
+func (t *terms) findContext(name string) (Context, bool) {
 	if name == baseAllocation {
-		return allocation{dev}, true
+		return allocation{t.dev}, true
 	}
-	p, ok := dev.(ContextProvider)
-	if !ok || strings.HasSuffix(name, ":") {
+	if strings.HasSuffix(name, ":") {
 		return nil, false
 	}
-	return p.Context(name)
+	for _, p := range t.providers() {
+		if c, ok := p.Context(name); ok {
+			return c, true
+		}
+	}
+	return nil, false
 }
 
-// contextNames lists the contexts of dev.
-func contextNames(dev target.Device) []string {
+// providers are those who know contexts of t: the device, and who exports it.
+func (t *terms) providers() (list []ContextProvider) {
+	if p, ok := t.dev.(ContextProvider); ok {
+		list = append(list, p)
+	}
+	if t.export.Contexts != nil {
+		list = append(list, t.export.Contexts)
+	}
+	return list
+}
+
+// contextNames lists the contexts of t.
+func (t *terms) contextNames() []string {
 	names := []string{baseAllocation}
-	if p, ok := dev.(ContextProvider); ok {
+	for _, p := range t.providers() {
 		names = append(names, p.Contexts()...)
 	}
 	return names
@@ -66,14 +79,14 @@ func (h *handshake) metaContext(o option, data []byte) error {
 	}
 	defer release(t.dev)
 	if o == optListMetaContext {
-		return h.listContexts(t.dev, q.queries)
+		return h.listContexts(t, q.queries)
 	}
-	return h.setContexts(t.dev, q)
+	return h.setContexts(t, q)
 }
 
 // listContexts shows every context that a query matches, once; all when there is no query.
-func (h *handshake) listContexts(dev target.Device, queries []string) error {
-	names := contextNames(dev)
+func (h *handshake) listContexts(t *terms, queries []string) error {
+	names := t.contextNames()
 	seen := make(map[string]bool)
 	show := func(name string) error {
 		if seen[name] || checkText(name) != nil {
@@ -90,7 +103,7 @@ func (h *handshake) listContexts(dev target.Device, queries []string) error {
 		}
 	}
 	for _, q := range queries {
-		if _, ok := findContext(dev, q); ok {
+		if _, ok := t.findContext(q); ok {
 			if err := show(q); err != nil {
 				return err
 			}
@@ -110,10 +123,10 @@ func matchesAny(name string, queries []string) bool {
 }
 
 // setContexts selects the contexts that queries name; unknown ones and wildcards are ignored.
-func (h *handshake) setContexts(dev target.Device, q metaRequest) error {
+func (h *handshake) setContexts(t *terms, q metaRequest) error {
 	var chosen []metaContext
 	for _, query := range q.queries {
-		if _, ok := findContext(dev, query); !ok || selected(chosen, query) {
+		if _, ok := t.findContext(query); !ok || selected(chosen, query) {
 			continue
 		}
 		chosen = append(chosen, metaContext{name: query})

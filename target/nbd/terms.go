@@ -109,7 +109,7 @@ func (h *handshake) adopt(t *terms, name string) {
 	if len(h.contexts) > 0 && h.contextsFor == name {
 		t.contexts = h.contexts
 		for i := range t.contexts {
-			t.contexts[i].bind(t.dev)
+			t.contexts[i].bind(t)
 		}
 	}
 }

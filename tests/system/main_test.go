@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 
 // debianPackages says what to install for a program that is missing.
 var debianPackages = map[string]string{
-	"nbdinfo": "libnbd-bin", "nbdcopy": "libnbd-bin", "nbdfuse": "libnbd-bin", "qemu-img": "qemu-utils",
+	"nbdsh": "python3-libnbd", "nbdinfo": "libnbd-bin", "nbdcopy": "libnbd-bin", "nbdfuse": "libnbd-bin", "qemu-img": "qemu-utils",
 	"iscsi-ls": "libiscsi-bin", "iscsi-inq": "libiscsi-bin", "fio": "fio", "mkfs.ext4": "e2fsprogs", "e2fsck": "e2fsprogs",
 	"qemu-system-x86_64": "qemu-system-x86", "iscsid": "open-iscsi", "nbd-client": "nbd-client", "mkfs.xfs": "xfsprogs",
 	"sqlite3": "sqlite3", "busybox": "busybox-static", "pgbench": "postgresql", "git": "git",
