@@ -50,7 +50,7 @@ test-vm: build packages ## dm-multipath over two portals, with Debian's full ker
 
 bench: build ## measure beside nbdkit and qemu-nbd, and count the bytes on the wire
 	WEIR_BINARY=$(CURDIR)/bin/weir $(GO) run ./tests/bench -seconds $(BENCH_SECONDS) -out docs/benchmarks.md \
-		cells paused sustained cpu latency wire
+		cells paused sustained cpu latency nbd-door iscsi-door wire
 
 model: build ## learn the shipped model of packaging from its recipe again, and judge it
 	bin/weir train --out classify/engine/model.json
