@@ -26,7 +26,7 @@ func (s *System) Scrub(ctx context.Context, bytesPerSecond int64, report func(ap
 	}
 	out := api.ScrubResult{Sound: true}
 	for _, n := range r.GetNodes() {
-		node := api.ScrubNode{Node: n.GetNode(), Packs: n.GetPacks(), Bytes: n.GetBytes(), Omitted: n.GetOmitted(), Error: n.GetError()}
+		node := api.ScrubNode{Node: n.GetNode(), Packs: n.GetPacks(), Bytes: n.GetBytes(), Omitted: n.GetOmitted(), Error: n.GetError(), Repaired: n.GetRepaired()}
 		for _, d := range n.GetDamages() {
 			node.Damages = append(node.Damages, api.ScrubDamage{Volume: d.GetVolumeName(), VolumeID: uuidText(d.GetVolume()),
 				Range: api.Range{Off: d.GetOffset(), Len: d.GetLength()}, Points: d.GetEnds(), Error: d.GetError()})
@@ -44,6 +44,9 @@ const scrubEventsMax = 20
 func (s *System) scrubEvents(n api.ScrubNode) {
 	if n.Error != "" {
 		s.event("error", "scrub.failed", fmt.Sprintf("node %s was not scrubbed: %s", n.Node, n.Error))
+	}
+	if n.Repaired > 0 {
+		s.event("warning", "scrub.repaired", fmt.Sprintf("node %s: %d bytes were damaged and are repaired from another replica", n.Node, n.Repaired))
 	}
 	for i, d := range n.Damages {
 		if i == scrubEventsMax {

@@ -48,7 +48,8 @@ func (s *server) scrubNode(ctx context.Context, node meta.Node, r *rpc.ScrubRequ
 // scrub scrubs this node.
 func (s *server) scrub(ctx context.Context, bytesPerSecond int64) *rpc.NodeScrub {
 	rep, err := s.copies.Scrub(ctx, bytesPerSecond)
-	out := &rpc.NodeScrub{Node: s.opt.Name, Packs: uint64(rep.Packs), Bytes: uint64(rep.Bytes), Omitted: uint64(rep.Omitted)}
+	out := &rpc.NodeScrub{Node: s.opt.Name, Packs: uint64(rep.Packs), Bytes: uint64(rep.Bytes), Omitted: uint64(rep.Omitted),
+		Repaired: uint64(rep.Repaired)}
 	if err != nil {
 		out.Error = err.Error()
 	}

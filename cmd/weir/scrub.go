@@ -15,8 +15,8 @@ func scrubCommand() *cobra.Command {
 	var rate string
 	c := &cobra.Command{
 		Use: "scrub", Short: "Read everything that the provider nodes store, and name what is damaged", Args: cobra.NoArgs,
-		Long: "Has every provider node read all of its packs and its index. What can not be read is named by volume, range and points;\n" +
-			"reads of it go to another replica meanwhile. Exit code 6 when something is damaged or a node was not read.",
+		Long: "Has every provider node read all of its packs and its index. What is damaged is repaired from another replica;\n" +
+			"what can not be is named by volume, range and points. Exit code 6 when something is damaged or a node was not read.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			var limit int64
 			if rate != "" {
@@ -57,6 +57,9 @@ func showScrub(p *printer, r api.ScrubResult) {
 			verdict = "DAMAGED"
 		}
 		p.row("node "+n.Node, fmt.Sprintf("%d packs", n.Packs), usize(n.Bytes), verdict)
+		if n.Repaired > 0 {
+			p.line("  %s were damaged and are repaired from another replica", usize(n.Repaired))
+		}
 		if n.Error != "" {
 			p.line("  %s", n.Error)
 		}

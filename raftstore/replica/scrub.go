@@ -27,15 +27,16 @@ type Damage struct {
 
 // ScrubReport is what a scrub has found.
 type ScrubReport struct {
-	Packs   int   // store packs that were read
-	Bytes   int64 // their size
-	Damages []Damage
-	Omitted int // damages that are not listed
+	Packs    int   // store packs that were read
+	Bytes    int64 // their size
+	Damages  []Damage
+	Omitted  int   // damages that are not listed
+	Repaired int64 // bytes of volumes that were damaged and are not any more
 }
 
 // Scrub reads every store pack and the whole index of this node, at most bytesPerSecond of packs (0: as fast as it can), and
-// names what is damaged. What a point has stopped to need meanwhile is not damage. It changes nothing; reads of damaged
-// ranges are served by other replicas.
+// names what is damaged and can not be read from another replica either: what can be is stored anew. What a point has
+// stopped to need meanwhile is not damage.
 func (s *Set) Scrub(ctx context.Context, bytesPerSecond int64) (ScrubReport, error) {
 	k := &scrub{s: s, ctx: ctx, pace: pace{rate: bytesPerSecond}, bad: map[uint32]bool{}, known: map[storepack.Ref]error{}}
 	if err := k.readPacks(); err != nil {
@@ -193,12 +194,23 @@ func (k *scrub) name() error {
 		}
 		d := Damage{Group: v.group, Volume: v.id, Off: int64(x.Slot)*index.SlotBytes + int64(x.first)*leaf.BlockSize,
 			Len: int64(x.count) * leaf.BlockSize, Err: x.err}
+		var shows *index.Point
 		for _, p := range v.points {
 			if p.Number >= x.Number && (x.Newer == 0 || p.Number < x.Newer) {
-				d.Points = append(d.Points, p.Point)
+				d.Points, shows = append(d.Points, p.Point), p
 			}
 		}
-		if len(d.Points) > 0 {
+		if shows == nil {
+			continue
+		}
+		err = k.repair(x, v, shows)
+		switch {
+		case k.ctx.Err() != nil:
+			return fmt.Errorf("scrub: %w", k.ctx.Err())
+		case err == nil:
+			k.report.Repaired += d.Len
+		default:
+			d.Err = fmt.Errorf("%w; not repaired: %w", d.Err, err)
 			k.add(d)
 		}
 	}

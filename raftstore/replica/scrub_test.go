@@ -120,3 +120,48 @@ func TestScrubKeepsItsPace(t *testing.T) {
 		t.Errorf("without a limit: %v", err)
 	}
 }
+
+// TestScrubRepairs from a peer what it can: every point reads right again, and a second scrub finds nothing.
+func TestScrubRepairs(t *testing.T) {
+	mem := vfs.NewMem()
+	src := newSource(t, 37)
+	v := src.addVolume(1<<20 + 512)
+	good := newNode(t, vfs.NewMem(), src, nil)
+	n := newNode(t, mem, src, func(o *Options) { o.FrameCacheBytes, o.Peer = 1, &peer{good} })
+	points := []*sourcePoint{}
+	for range 4 {
+		v.write(0, src.random(100<<10))
+		v.write(1<<20-8192, src.random(8192+512))
+		src.mutate(10)
+		points = append(points, src.seal())
+	}
+	for _, p := range points {
+		for _, x := range []*node{good, n} {
+			x.Advance(p.entry)
+			x.wait(p, false)
+		}
+	}
+	n.close()
+	names, err := mem.List("node/replica/store")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%v, %v", names, err)
+	}
+	for _, name := range names {
+		for off := int64(100); off < 200<<10; off += 20 << 10 {
+			damage(t, mem, "node/replica/store/"+name, off)
+		}
+	}
+	n.open()
+	r := mustScrub(t, n)
+	if len(r.Damages) != 0 || r.Repaired == 0 {
+		t.Errorf("%d bytes are repaired, left: %+v", r.Repaired, r.Damages)
+	}
+	n.close()
+	n.open()
+	if r := mustScrub(t, n); len(r.Damages) != 0 || r.Repaired != 0 {
+		t.Errorf("a second scrub repairs %d bytes, and leaves %+v", r.Repaired, r.Damages)
+	}
+	for _, p := range points {
+		n.check(p)
+	}
+}

@@ -775,8 +775,9 @@ type NodeScrub struct {
 	Packs         uint64                 `protobuf:"varint,2,opt,name=packs,proto3" json:"packs,omitempty"`
 	Bytes         uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	Damages       []*Damage              `protobuf:"bytes,4,rep,name=damages,proto3" json:"damages,omitempty"`
-	Omitted       uint64                 `protobuf:"varint,5,opt,name=omitted,proto3" json:"omitted,omitempty"` // damages that are not listed
-	Error         string                 `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`      // why the node could not be scrubbed
+	Omitted       uint64                 `protobuf:"varint,5,opt,name=omitted,proto3" json:"omitted,omitempty"`   // damages that are not listed
+	Error         string                 `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`        // why the node could not be scrubbed
+	Repaired      uint64                 `protobuf:"varint,7,opt,name=repaired,proto3" json:"repaired,omitempty"` // bytes of volumes that were damaged and were stored anew from another replica
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -851,6 +852,13 @@ func (x *NodeScrub) GetError() string {
 		return x.Error
 	}
 	return ""
+}
+
+func (x *NodeScrub) GetRepaired() uint64 {
+	if x != nil {
+		return x.Repaired
+	}
+	return 0
 }
 
 type ScrubReply struct {
@@ -948,14 +956,15 @@ const file_points_proto_rawDesc = "" +
 	"\x06offset\x18\x04 \x01(\x03R\x06offset\x12\x16\n" +
 	"\x06length\x18\x05 \x01(\x03R\x06length\x12\x12\n" +
 	"\x04ends\x18\x06 \x03(\x04R\x04ends\x12\x14\n" +
-	"\x05error\x18\a \x01(\tR\x05error\"\xa6\x01\n" +
+	"\x05error\x18\a \x01(\tR\x05error\"\xc2\x01\n" +
 	"\tNodeScrub\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
 	"\x05packs\x18\x02 \x01(\x04R\x05packs\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12)\n" +
 	"\adamages\x18\x04 \x03(\v2\x0f.weir.v1.DamageR\adamages\x12\x18\n" +
 	"\aomitted\x18\x05 \x01(\x04R\aomitted\x12\x14\n" +
-	"\x05error\x18\x06 \x01(\tR\x05error\"6\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\x12\x1a\n" +
+	"\brepaired\x18\a \x01(\x04R\brepaired\"6\n" +
 	"\n" +
 	"ScrubReply\x12(\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x12.weir.v1.NodeScrubR\x05nodes2\xd5\x02\n" +
