@@ -54,6 +54,9 @@ func TestCrash(t *testing.T) {
 		flags = append(flags, "--volume", v+":32M", "--disk", v+":raw:"+filepath.Join(dir, v))
 	}
 	d := start(t, ctx, upSpec(t, flags...))
+	for _, v := range crashVolumes { // both doors write to each
+		weir(t, ctx, d, "volume", "access", "set", v, "--sharing", "on")
+	}
 	h := stamp.NewHistory(rng.Uint64())
 	for round := range *rounds {
 		hit(t, ctx, h, d, rng, func() { _ = d.Kill() })
