@@ -14,10 +14,21 @@ type Groups interface {
 	DecideGroup(ctx context.Context, group string, act api.GroupAct) (api.GroupDecision, error)
 	// SetGroupMode changes when a flush is answered, for requests that wait already too; kept over restarts.
 	SetGroupMode(ctx context.Context, group string, mode api.GroupMode) (api.GroupMode, error)
+	// ChangeGroup changes what is given, until the process ends.
+	ChangeGroup(ctx context.Context, group string, change api.GroupChange) (api.Group, error)
 }
 
 func (s *Server) groupRoutes() []route {
 	return []route{
+		{Method: http.MethodPatch, Path: "/groups/{group}", ID: "changeGroup", Summary: "Change how a group works, until the next start",
+			Request: api.GroupChange{}, Response: api.Group{}, Status: http.StatusOK,
+			serve: func(ctx context.Context, r *request) (any, error) {
+				var change api.GroupChange
+				if err := r.decode(&change); err != nil {
+					return nil, err
+				}
+				return s.backend.ChangeGroup(ctx, r.segment("group"), change)
+			}},
 		{Method: http.MethodPost, Path: "/groups/{group}/act", ID: "decideGroup",
 			Summary: "Decide about a group that is read-only: restore, takeover or overwrite; the gateway starts anew with it",
 			Request: api.GroupAct{}, Response: api.GroupDecision{}, Status: http.StatusAccepted,

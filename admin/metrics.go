@@ -52,6 +52,10 @@ var (
 	lagDesc      = desc("lag_seconds", "Age of the oldest write that is not committed.", "group")
 	behindDesc   = desc("disk_behind", "1 while there is a committed point that a disk does not show yet.", "volume", "place")
 	diskDesc     = desc("disk_clean", "1 while a disk shows exactly one point.", "volume", "place")
+	dirtyDesc    = desc("dirtying_bytes_per_second", "Bytes that hosts write, of late.", "group")
+	drainDesc    = desc("draining_bytes_per_second", "Bytes of what hosts wrote that were committed, of late.", "group")
+	overDesc     = desc("overflow", "1 while epochs are moved to the base before they are committed.", "group")
+	noSpaceDesc  = desc("disk_full", "1 while the gateway's disk has no room for what hosts write.", "group")
 	firstDesc    = desc("first_sync_left_bytes", "Content of an adopted image that the provider does not have yet.", "volume")
 	nodeDesc     = desc("node_reachable", "1 while a provider node answers.", "node")
 )
@@ -62,6 +66,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		infoDesc, healthDesc, sizeDesc, readDesc, writtenDesc, zeroedDesc, opsDesc, tagDesc, chunksDesc, bytesDesc,
 		sealedDesc, pendingDesc, pendingBDesc, logUsedDesc, logMaxDesc, wireDesc, savedDesc, pointDesc, lagDesc,
 		behindDesc, diskDesc, firstDesc, nodeDesc,
+		dirtyDesc, drainDesc, overDesc, noSpaceDesc,
 	} {
 		ch <- d
 	}
@@ -143,6 +148,10 @@ func (s samples) group(g api.Group) {
 	s.gauge(savedDesc, float64(g.Wire.SavedBytes), g.Name)
 	s.gauge(pointDesc, float64(g.Committed.End), g.Name)
 	s.gauge(lagDesc, g.LagSeconds, g.Name)
+	s.gauge(dirtyDesc, g.Rates.DirtyingBytes, g.Name)
+	s.gauge(drainDesc, g.Rates.DrainingBytes, g.Name)
+	s.gauge(overDesc, truth(g.Rates.Overflow), g.Name)
+	s.gauge(noSpaceDesc, truth(g.Log.NoSpace != ""), g.Name)
 }
 
 func truth(b bool) float64 {

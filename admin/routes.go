@@ -235,8 +235,8 @@ func (s *Server) wait(ctx context.Context, r *request) (any, error) {
 		defer cancel()
 	}
 	res, err := s.backend.Wait(ctx, r.segment("volume"), r.report)
-	if err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), api.ErrTimeout) {
-		err = context.Cause(ctx)
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, api.ErrTimeout) && !errors.Is(err, api.ErrTimeout) {
+		err = fmt.Errorf("%w: %w", cause, err)
 	}
 	return res, err
 }

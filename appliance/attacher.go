@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -103,8 +105,34 @@ func (a *attacher) settle(d config.Disk, err error) (ok bool) {
 	return false
 }
 
-// wait returns when every configured disk is attached.
-func (a *attacher) wait(ctx context.Context) error {
+// knownVolumes refuses configured disks of volumes that are not there: they would be waited for without an end.
+func (g *gateway) knownVolumes() error {
+	for _, d := range g.system.cfg.Disks {
+		if _, err := g.volume(d.Volume); err == nil {
+			continue
+		}
+		var names []string
+		for _, v := range g.group.Volumes() {
+			names = append(names, v.Name())
+		}
+		return api.Advise(fmt.Errorf("%w: disk %s is to follow volume %q, which does not exist; there is: %s", api.ErrInvalid, d.Place, d.Volume,
+			cmp.Or(strings.Join(names, ", "), "none")), "correct --disk, or make the volume with --volume %s:SIZE", d.Volume)
+	}
+	return nil
+}
+
+// of reports whether a disk of the volume is missing.
+func (a *attacher) of(volume string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(a.mu.missing, func(d config.Disk) bool { return d.Volume == volume })
+}
+
+// wait returns when every configured disk of the volume is attached.
+func (a *attacher) wait(ctx context.Context, volume string) error {
+	if !a.of(volume) {
+		return nil
+	}
 	select {
 	case <-a.mu.done:
 		return nil

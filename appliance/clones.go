@@ -196,6 +196,9 @@ func (s *System) cloneSpec(group string, info *rpc.PointInfo, in api.CloneCreate
 		if at >= 0 {
 			left = slices.Delete(left, at, at+1)
 		}
+		if v.GetPartial() {
+			return clone.Spec{}, fmt.Errorf("%w: the first sync of volume %q was not complete at that point", api.ErrConflict, v.GetName())
+		}
 		id, err := rpc.ToUUID(v.GetVolume())
 		if err != nil {
 			return clone.Spec{}, err

@@ -69,6 +69,9 @@ func (s *System) startGateway(ctx context.Context, l *certs.Loaded) error {
 	if err := g.openVolumes(); err != nil {
 		return err
 	}
+	if err := g.knownVolumes(); err != nil {
+		return err
+	}
 	g.group.SetReplication(bool(s.cfg.Replication))
 	g.applyMode()
 	if s.cfg.Replication {

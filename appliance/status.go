@@ -40,6 +40,9 @@ func (g *gateway) health() api.Health {
 		return api.Health{State: api.HealthFailed, Reason: "writes are refused: " + err.Error(),
 			Action: "look at the disk under the data folder; a restart recovers the log"}
 	}
+	if h := g.spaceHealth(); h.State != api.HealthOK {
+		return h
+	}
 	if g.shipper == nil {
 		return api.Health{State: api.HealthOK}
 	}
@@ -126,10 +129,11 @@ func (g *gateway) describe() api.Group {
 		Name: groupName, ID: g.group.ID().String(), Timeline: g.group.Timeline().String(), Replication: "off",
 		Committed: apiPoint(g.group.Ledger().Committed), Sealed: p.EpochsSealed,
 		Pending: api.Pending{Epochs: p.Epochs, Bytes: p.Bytes, ActiveBytes: p.ActiveBytes, OldestSealed: p.OldestSealed},
-		Log:     api.Log{UsedBytes: p.LogUsed, BudgetBytes: p.LogBudget},
+		Log:     api.Log{UsedBytes: p.LogUsed, BudgetBytes: p.LogBudget, NoSpace: p.NoSpace, Waiting: !p.FullSince.IsZero()},
+		Rates:   g.describeRates(p),
 	}
-	if p.Epochs > 0 && !p.OldestSealed.IsZero() {
-		out.LagSeconds = max(time.Since(p.OldestSealed).Seconds(), 0)
+	if oldest := p.Oldest(); !oldest.IsZero() {
+		out.LagSeconds = max(time.Since(oldest).Seconds(), 0)
 	}
 	for _, v := range g.group.Volumes() {
 		out.Volumes = append(out.Volumes, v.Name())

@@ -39,7 +39,7 @@ func (s *System) Wait(ctx context.Context, volume string, report func(api.Progre
 	if err != nil {
 		return api.WaitResult{}, err
 	}
-	if err := g.disks.wait(ctx); err != nil {
+	if err := g.disks.wait(ctx, v.Name()); err != nil {
 		return api.WaitResult{}, err
 	}
 	disks, err := g.followed(ctx, point, v.ID(), report)
@@ -97,6 +97,9 @@ func (g *gateway) stuck() error {
 func waitError(ctx context.Context, reason string) error {
 	if reason == "" {
 		reason = "the provider has not committed it yet"
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, api.ErrTimeout) {
+		return fmt.Errorf("%w: %s", cause, reason)
 	}
 	return fmt.Errorf("%w: %w: %s", api.ErrTimeout, ctx.Err(), reason)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/weirstor/weir/intercept/extent"
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/intercept/leaf"
+	"github.com/weirstor/weir/intercept/vfs"
 	"github.com/weirstor/weir/intercept/wal"
 )
 
@@ -32,11 +33,18 @@ func (g *Group) destager() {
 		if l == nil {
 			return
 		}
-		if err := d.destage(l, kept); err != nil {
-			if g.log.Err() != nil || !g.pause(g.opt.retry) {
-				return
-			}
+		err := d.destage(l, kept)
+		news := g.space.note(err)
+		switch {
+		case err != nil && news:
+			g.opt.Logger.Error("no room on the disk for what hosts wrote; it is tried again until there is", "group", g.id, "reason", err)
+		case err != nil && !vfs.IsNoSpace(err):
 			g.opt.Logger.Warn("destage failed; trying again", "group", g.id, "reason", err)
+		case err == nil && news:
+			g.opt.Logger.Info("there is room on the disk again", "group", g.id)
+		}
+		if err != nil && (g.log.Err() != nil || !g.pause(g.opt.retry)) {
+			return
 		}
 	}
 }

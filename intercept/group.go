@@ -56,9 +56,12 @@ type Group struct {
 		taking bool   // a Next is at work
 	}
 
-	merging sync.Mutex // one merge of layers at a time
-	syncing syncing
-	redo    redoSlots // the destager's
+	merging  sync.Mutex // one merge of layers at a time
+	syncing  syncing
+	meter    meter
+	throttle throttle
+	space    space
+	redo     redoSlots // the destager's
 
 	baseEnd     atomic.Uint64 // last sequence that the base holds
 	sentEnd     atomic.Uint64 // end of the interval whose commit may have been sent; 0: none

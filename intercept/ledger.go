@@ -69,6 +69,7 @@ func (g *Group) Committed(e *Epoch, p ident.Point, states map[ident.VolumeID]lea
 		return err
 	}
 	g.syncing.measure(e)
+	g.meter.commit(e.hostBytes(), e.taken, g.opt.Now())
 	g.handed.Lock()
 	g.handed.epoch = nil
 	g.handed.Unlock()

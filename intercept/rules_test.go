@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"runtime"
@@ -622,9 +623,34 @@ func TestOverflow(t *testing.T) {
 	closeGroup(t, g)
 }
 
+// syncBuffer takes what is logged.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
 // A full disk is survived: no further segment means back-pressure, and it goes on when there is room again.
 func TestDiskFull(t *testing.T) {
-	g, m := memGroup(t)
+	m := vfs.NewMem(rand.Uint64())
+	var lines syncBuffer
+	opt := scenarioOptions(m)
+	opt.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	g, err := Create(scenarioDir, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
 	v := mustCreateVolume(t, g, "v", 64<<10)
 	var mu sync.Mutex
 	full := true
@@ -637,12 +663,14 @@ func TestDiskFull(t *testing.T) {
 		return nil
 	})
 	g.SetReplication(false)
-	var err error
 	for i := 0; err == nil; i++ {
 		err = v.WriteAt(fill(byte(i), 8000), 0, false)
 	}
 	if !errors.Is(err, target.ErrNoSpace) || g.Err() != nil {
 		t.Fatalf("%v; latched: %v", err, g.Err())
+	}
+	if p := g.Pending(); p.NoSpace == "" || p.FullSince.IsZero() {
+		t.Errorf("pending says nothing of a full disk: %+v", p)
 	}
 	mu.Lock()
 	full = false
@@ -656,6 +684,14 @@ func TestDiskFull(t *testing.T) {
 		t.Fatalf("with room again: %v", err)
 	}
 	expect(t, "volume", v, 0, fill(99, 8000))
+	awaitDestaged(t, g, seal(t, g, ""))
+	mustWrite(t, v, 0, fill(98, 8000))
+	if p := g.Pending(); p.NoSpace != "" || !p.FullSince.IsZero() {
+		t.Errorf("pending after there was room again: %+v", p)
+	}
+	if n := strings.Count(lines.String(), "\n"); n > 8 {
+		t.Errorf("%d lines in the log:\n%s", n, lines.String())
+	}
 	closeGroup(t, g)
 }
 

@@ -111,10 +111,15 @@ func (g *Group) sealer() {
 		defer t.Stop()
 		tick = t.C
 	}
+	sample := time.NewTicker(meterEvery)
+	defer sample.Stop()
 	for {
 		select {
 		case <-g.done:
 			return
+		case <-sample.C:
+			g.sampleMeter()
+			continue
 		case <-tick:
 		case <-g.sealKick:
 		}

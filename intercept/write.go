@@ -104,6 +104,9 @@ func (w *writer) submit(v *Volume) {
 // log takes the batch through the log: order, content, map, acknowledgement.
 func (w *writer) log(v *Volume) error {
 	g, b := v.group, &w.batch
+	if g.throttle.on.Load() {
+		g.slow(w.bytes)
+	}
 	if err := g.log.Reserve(b); err != nil {
 		return err
 	}

@@ -12,8 +12,9 @@ type Group struct {
 	Committed   Point     `json:"committed" doc:"newest point that the provider holds"`
 	Sealed      uint64    `json:"epochs_sealed"`
 	Pending     Pending   `json:"pending"`
-	LagSeconds  float64   `json:"lag_seconds" doc:"age of the oldest sealed epoch that is not committed; what is not sealed is younger than one epoch"`
+	LagSeconds  float64   `json:"lag_seconds" doc:"age of the oldest write that is not committed"`
 	Log         Log       `json:"log"`
+	Rates       Rates     `json:"rates"`
 	Wire        Wire      `json:"wire"`
 	Error       string    `json:"error,omitempty" doc:"latched or latest failure"`
 	Mode        GroupMode `json:"mode" doc:"when a flush is answered"`
@@ -66,10 +67,25 @@ type Pending struct {
 	OldestSealed time.Time `json:"oldest_sealed,omitzero"`
 }
 
+// Rates say whether a group that is behind catches up: it does while hosts write less than is committed.
+type Rates struct {
+	DirtyingBytes float64 `json:"dirtying_bytes_per_second" doc:"that hosts write, of late"`
+	DrainingBytes float64 `json:"draining_bytes_per_second" doc:"of what hosts wrote, that were committed of late; 0 while nothing was"`
+	Overflow      bool    `json:"overflow" doc:"the log ran full: epochs are moved to the base before they are committed"`
+	Throttle      bool    `json:"throttle" doc:"hosts are slowed down while the group is behind"`
+}
+
+// GroupChange changes how a group works, until the next start.
+type GroupChange struct {
+	Throttle *bool `json:"throttle,omitempty" doc:"slow hosts down while the group is behind"`
+}
+
 // Log is the fill of a group's write log.
 type Log struct {
-	UsedBytes   int64 `json:"used_bytes"`
-	BudgetBytes int64 `json:"budget_bytes"`
+	UsedBytes   int64  `json:"used_bytes"`
+	BudgetBytes int64  `json:"budget_bytes"`
+	NoSpace     string `json:"no_space,omitempty" doc:"what there is no room for on the gateway's disk"`
+	Waiting     bool   `json:"waiting" doc:"writes wait for room in the log, or have been refused for want of it"`
 }
 
 // Wire counts the bytes of the provider connection as sent, before TLS.

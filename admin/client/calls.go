@@ -181,3 +181,9 @@ func (c *Client) Verify(ctx context.Context, volume string, report func(api.Prog
 	err := c.long(ctx, path, report, &v)
 	return v, err
 }
+
+// ChangeGroup changes how a group works, until the gateway's next start.
+func (c *Client) ChangeGroup(ctx context.Context, group string, change api.GroupChange) (api.Group, error) {
+	var g api.Group
+	return g, c.call(ctx, http.MethodPatch, root+"/groups/"+segment(group), change, &g)
+}

@@ -17,7 +17,7 @@ import (
 func groupCommand() *cobra.Command {
 	r := &remote{}
 	c := &cobra.Command{
-		Use: "group", Short: "Consistency groups: show, mode, restore, takeover, overwrite",
+		Use: "group", Short: "Consistency groups: show, mode, throttle, restore, takeover, overwrite",
 		Long: "A group becomes read-only when its history and the cluster's have parted: another gateway has taken it, the\n" +
 			"gateway's folder is new or from a backup, or the cluster is another one. Then an operator decides:\n\n" +
 			"  restore    the cluster is right: the gateway is filled from the cluster's newest point; what it held stays on\n" +
@@ -35,6 +35,7 @@ func groupCommand() *cobra.Command {
 				}
 			})},
 		groupMode(r),
+		groupThrottle(r),
 		groupRestore(r),
 		groupAct(r, api.ActTakeover, "Take the group from the gateway that holds it; the histories must be the same"),
 		groupAct(r, api.ActOverwrite, "Make this gateway's content the cluster's next point"),

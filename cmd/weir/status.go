@@ -68,6 +68,9 @@ func showStatus(p *printer, s api.Status) {
 func showGroup(p *printer, g api.Group) {
 	p.line("\ngroup %s: replication %s, point %d, lag %s", g.Name, g.Replication, g.Committed.End, lag(g.LagSeconds))
 	p.line("  waiting %d epochs (%s), log %s of %s", g.Pending.Epochs, size(g.Pending.Bytes), size(g.Log.UsedBytes), size(g.Log.BudgetBytes))
+	if text := catchingUp(g); text != "" {
+		p.line("  %s", text)
+	}
 	if g.Wire.HostBytes > 0 && g.Wire.SentBytes > 0 {
 		p.line("  hosts wrote %s, the wire carried %s (%.1f : 1)", usize(g.Wire.HostBytes), usize(g.Wire.SentBytes),
 			float64(g.Wire.HostBytes)/float64(g.Wire.SentBytes))
@@ -75,6 +78,28 @@ func showGroup(p *printer, g api.Group) {
 	if g.Error != "" {
 		p.line("  error: %s", g.Error)
 	}
+}
+
+// catchingUp says how fast a group that is behind comes nearer; "" when there is nothing to tell.
+func catchingUp(g api.Group) string {
+	r := g.Rates
+	var out []string
+	if r.Overflow {
+		out = append(out, "overflow: the log ran full, the next point holds everything since")
+	}
+	if r.DirtyingBytes >= 1 {
+		out = append(out, fmt.Sprintf("hosts write %s/s", size(int64(r.DirtyingBytes))))
+	}
+	if r.DrainingBytes >= 1 {
+		out = append(out, fmt.Sprintf("%s/s of that is committed", size(int64(r.DrainingBytes))))
+	}
+	if r.Throttle {
+		out = append(out, "hosts are slowed down while behind")
+	}
+	if g.Log.NoSpace != "" {
+		out = append(out, "no room on the disk")
+	}
+	return strings.Join(out, ", ")
 }
 
 // nextStep says what a newcomer does next; "" when everything is set up.

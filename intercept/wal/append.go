@@ -82,6 +82,9 @@ func (l *Log) Reserve(b *Batch) error {
 	}
 	l.placeLocked(b, start)
 	b.Context = l.mu.context
+	if l.mu.since.Records == 0 {
+		l.mu.since.Began = time.Now()
+	}
 	l.mu.since.Records += int64(len(b.Records))
 	l.mu.since.Bytes += need
 	b.Since = l.mu.since
@@ -102,7 +105,8 @@ func (l *Log) startLocked() int64 {
 	return align(l.mu.off, PageBytes)
 }
 
-// roomLocked returns when need bytes can be reserved, in this segment or in one that is ready.
+// roomLocked returns when need bytes can be reserved, in this segment or in one that is ready. A log that has been full
+// for longer than SpaceWait makes nobody wait that long again: only until it was tried once more to find room.
 func (l *Log) roomLocked(need int64, control bool) error {
 	var deadline <-chan time.Time
 	for {
@@ -120,17 +124,26 @@ func (l *Log) roomLocked(need int64, control bool) error {
 		switch {
 		case l.mu.next-l.mu.head >= maxInFlight: // wait
 		case l.startLocked()+need <= limit, len(l.mu.ready) > 0:
+			if !control {
+				l.mu.full = time.Time{}
+			}
 			return nil
 		}
 		if deadline == nil {
-			t := time.NewTimer(l.opt.SpaceWait)
+			if l.mu.full.IsZero() {
+				l.mu.full = time.Now()
+			}
+			t := time.NewTimer(max(l.opt.SpaceWait-time.Since(l.mu.full), min(2*l.opt.Retry, l.opt.SpaceWait)))
 			defer t.Stop()
 			deadline = t.C
 		}
 		if !l.waitLocked(deadline) {
 			used := int64(len(*l.live.Load())) * l.opt.SegmentBytes
-			return fmt.Errorf("%w: %d bytes wanted, %d used of %d", ErrFull, need, used,
-				int64(l.opt.SegmentsMax)*l.opt.SegmentBytes)
+			err := fmt.Errorf("%w: %d bytes wanted, %d used of %d", ErrFull, need, used, int64(l.opt.SegmentsMax)*l.opt.SegmentBytes)
+			if l.mu.reason != nil {
+				err = fmt.Errorf("%w: %w", err, l.mu.reason)
+			}
+			return err
 		}
 	}
 }

@@ -70,8 +70,10 @@ type Log struct {
 		rolled     time.Time     // when the current segment was begun
 		filled     time.Duration // that the one before it took
 		changed    chan struct{}
-		noSpace    bool // making another file failed for want of space; tried again at each need
-		held       bool // only control batches are reserved
+		noSpace    bool      // making another file failed for want of space; tried again at each need
+		held       bool      // only control batches are reserved
+		reason     error     // why no file could be made; nil since one was
+		full       time.Time // since when batches find no room; zero: the last one did
 	}
 
 	sync struct {
@@ -86,7 +88,8 @@ type Log struct {
 // Usage counts what was reserved.
 type Usage struct {
 	Records int64
-	Bytes   int64 // room in the log
+	Bytes   int64     // room in the log
+	Began   time.Time // when the first of them was
 }
 
 // slot is a batch in flight.
@@ -188,6 +191,17 @@ func (l *Log) Used() (used, budget int64) {
 	defer l.mu.Unlock()
 	n := int64(len(*l.live.Load())) - 1
 	return n*l.opt.SegmentBytes + l.mu.off, int64(l.opt.SegmentsMax) * l.opt.SegmentBytes
+}
+
+// Full returns since when batches find no room, zero if they do, and why no further segment can be made, nil if nothing
+// is wrong with that.
+func (l *Log) Full() (since time.Time, reason error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.mu.ready) > 0 {
+		return time.Time{}, nil
+	}
+	return l.mu.full, l.mu.reason
 }
 
 // Segment returns the number of the segment that p lies in.

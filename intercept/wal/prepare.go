@@ -73,14 +73,17 @@ func (l *Log) prepareOne() bool {
 	defer l.mu.Unlock()
 	defer l.changedLocked()
 	if err == nil {
-		l.mu.ready = append(l.mu.ready, s)
+		l.mu.ready, l.mu.reason = append(l.mu.ready, s), nil
 		return true
 	}
 	l.mu.noSpace = true
 	if f.file == nil {
 		l.mu.files--
 	}
-	l.opt.Logger.Warn("no further log segment can be made; trying again", "dir", l.opt.Dir, "reason", err)
+	if l.mu.reason == nil {
+		l.opt.Logger.Warn("no further log segment can be made; it is tried again until there is room", "dir", l.opt.Dir, "reason", err)
+	}
+	l.mu.reason = err
 	return false
 }
 
