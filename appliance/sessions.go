@@ -2,6 +2,9 @@ package appliance
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 
@@ -82,12 +85,27 @@ func attachOf(a api.Addresses, volume string) api.Attach {
 	socket, isUnix := strings.CutPrefix(first, "unix:")
 	switch {
 	case a.NBD != "":
-		out.NBD = scheme + "://" + a.NBD + "/" + volume
+		out.NBD = scheme + "://" + reachable(a.NBD) + "/" + volume
 	case isUnix:
 		out.NBD = scheme + "+unix:///" + volume + "?socket=" + socket
 	}
 	if a.ISCSI != "" {
-		out.ISCSI = "iscsi://" + a.ISCSI + "/" + targetName(volume) + "/0"
+		out.ISCSI = "iscsi://" + reachable(a.ISCSI) + "/" + targetName(volume) + "/0"
 	}
 	return out
+}
+
+// reachable puts the name of this machine in the place of an address that stands for all of its addresses.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsUnspecified() {
+		return addr
+	}
+	if name, err := os.Hostname(); err == nil {
+		return net.JoinHostPort(name, port)
+	}
+	return addr
 }
