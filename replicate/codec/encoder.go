@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/weirstor/weir/classify"
+	"github.com/weirstor/weir/classify/engine"
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/intercept/leaf"
 	"github.com/weirstor/weir/replicate/pack"
@@ -26,6 +27,8 @@ type Encoder struct {
 	index   *index
 	pending []addition // of the epoch that was encoded last
 	past    map[ident.VolumeID]*[numPass]past
+
+	decisions decisions
 }
 
 // NewEncoder returns an Encoder that knows no earlier content yet; it learns it from the epochs that it encodes and,
@@ -87,6 +90,9 @@ func (e *Encoder) pastOf(v ident.VolumeID) *[numPass]past {
 	}
 	return p
 }
+
+// Record makes r get a sample of each decision of the next epochs; nil ends that. As Options.Recorder.
+func (e *Encoder) Record(r engine.Recorder) { e.opt.Recorder = r }
 
 // prepare makes the index ready: one that has room for the volumes, with another part of their old content.
 func (e *Encoder) prepare(ctx context.Context, changes []VolumeChange) error {

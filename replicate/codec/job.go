@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/weirstor/weir/classify"
 	"github.com/weirstor/weir/classify/engine"
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/replicate/pack"
@@ -50,6 +51,10 @@ type job struct {
 	summary Summary
 
 	sensitivity engine.Sensitivity // of the open frame
+
+	traits    engine.Run // features of the chunk that is being encoded
+	answer    engine.Search
+	decisions []pendingDecision // of the open frame
 
 	open     []byte // the pack that is being filled; empty: none
 	written  int64  // by hosts, of all changes, bytes
@@ -123,6 +128,7 @@ func (j *job) run(ctx context.Context) error {
 	for i, n := range j.notices {
 		if n.blocks > 0 {
 			j.frame.notice(j.changes[i].Volume, n.off, n.end-n.off, n.blocks)
+			j.summary.Volumes[i].Encodings[classify.ZeroBlock][EncodedNotice].Chunks++
 		}
 	}
 	if err := j.closeFrame(); err != nil {
@@ -169,6 +175,7 @@ func (j *job) closeFrame() error {
 		j.open = pack.AppendHeader(make([]byte, 0, total), pack.Wire)
 	}
 	j.open = pack.AppendFrame(j.open, FrameType, j.payload)
+	j.settle(size)
 	j.price(size, total)
 	j.frame.startFrame()
 	j.touched = 0

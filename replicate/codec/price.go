@@ -1,6 +1,6 @@
 package codec
 
-// price shares the total bytes of a frame, of which column i takes size[i], among the volumes and classes that caused
+// price shares the total bytes of a frame, of which column i takes size[i], among the volumes, classes and encodings that caused
 // them: a column by how much each put into it, the rest by what each pays for columns.
 func (j *job) price(size [numColumns]int, total int) {
 	var sums [numColumns]float64
@@ -32,19 +32,27 @@ func (j *job) charge(paid map[share]float64, all float64, total int) {
 	for k, p := range paid {
 		n := int(p / all * float64(total))
 		left -= n
-		j.counts(k).WireBytes += uint64(n)
-		if best := paid[largest]; p > best || p == best && (k.volume < largest.volume || k.volume == largest.volume && k.class < largest.class) {
+		j.pay(k, uint64(n))
+		if best := paid[largest]; p > best || p == best && (k.volume < largest.volume || k.volume == largest.volume &&
+			(k.class < largest.class || k.class == largest.class && k.encoding < largest.encoding)) {
 			largest = k
 		}
 	}
-	j.counts(largest).WireBytes += uint64(left)
+	j.pay(largest, uint64(left))
 }
 
-// counts are those of a volume number and class.
-func (j *job) counts(k share) *ClassCount {
+// pay adds n bytes to what a share costs.
+func (j *job) pay(k share, n uint64) {
+	v := j.summaryOf(k.volume)
+	v.Counts[k.class].WireBytes += n
+	v.Encodings[k.class][k.encoding].Wire += n
+}
+
+// summaryOf is that of a volume number.
+func (j *job) summaryOf(number int) *VolumeSummary {
 	for v, n := range j.frame.numbers {
-		if n == k.volume {
-			return &j.summary.Volumes[j.byID[v]].Counts[k.class]
+		if n == number {
+			return &j.summary.Volumes[j.byID[v]]
 		}
 	}
 	panic("codec: share of a volume without number")

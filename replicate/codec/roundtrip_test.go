@@ -212,8 +212,20 @@ func epoch(t *testing.T, r *rapid.T, enc *Encoder, ids []ident.VolumeID, content
 		if want := stateOf(v, next[v]); sum.Volumes[i].State != want {
 			r.Fatalf("volume %d: state is %v, want %v", i, sum.Volumes[i].State, want)
 		}
-		for _, c := range sum.Volumes[i].Counts {
+		for class, c := range sum.Volumes[i].Counts {
 			wire += c.WireBytes
+			var n EncodingCount
+			for _, e := range sum.Volumes[i].Encodings[class] {
+				n.Chunks, n.Wire = n.Chunks+e.Chunks, n.Wire+e.Wire
+			}
+			if n.Wire != c.WireBytes || class > 0 && n.Chunks != c.Chunks {
+				r.Fatalf("class %d: %d chunks and %d bytes, its encodings %d and %d", class, c.Chunks, c.WireBytes, n.Chunks, n.Wire)
+			}
+		}
+		for _, d := range enc.Decisions(v, 0, size[v], 100) {
+			if f := d.From; f.Same+f.Zero+f.Copy+f.Repeat+f.Stream+f.Literal != d.Len || d.Out < 0 || d.Off+d.Len > size[v] {
+				r.Fatalf("decision %+v", d)
+			}
 		}
 		content[v] = next[v]
 	}

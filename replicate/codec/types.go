@@ -40,6 +40,8 @@ type ClassCount struct {
 	ShareBytes uint64 `json:"share_bytes"` // bytes changed really, as found by comparing
 }
 
+const numClasses = classify.NumClasses
+
 // ClassCounts is a ClassCount for each class.
 type ClassCounts [classify.NumClasses]ClassCount
 
@@ -48,6 +50,8 @@ type VolumeSummary struct {
 	Volume ident.VolumeID
 	State  leaf.State // state hash of New
 	Counts ClassCounts
+
+	Encodings EncodingCounts
 }
 
 // Chunk is one packaged change, decoded. No two chunks of an epoch touch the same leaf block (4 KiB).

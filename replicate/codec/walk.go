@@ -131,6 +131,7 @@ func (j *job) tally(i int, off int64, blocks []block) {
 		n.ShareBytes += uint64(b.changed)
 		s.State = s.State.Replace(c.Volume, uint64(off/blockSize), b.before, b.after)
 		if b.unchanged {
+			s.Encodings[b.class][EncodedNotice].Bytes += uint64(min(blockSize, c.Size-off))
 			j.notices[i].add(off, min(off+blockSize, c.Size))
 		}
 		off += blockSize
@@ -195,6 +196,7 @@ func (j *job) level(i, pass int, w *window, from, to, a, b int) engine.Search {
 		}
 	}
 	j.matcher.level = level
+	j.traits, j.answer = x, level
 	return level
 }
 
@@ -225,6 +227,10 @@ func (j *job) dataChunk(i, pass int, w *window, from, to, a, b int, matches []ma
 		j.frame.leaves(j.blocks[k].before, j.blocks[k].after)
 	}
 	j.matcher.end(w, a, b)
-	j.frame.dataChunk(w.off+int64(a), class, w.new[a:b], a, matches)
-	j.summary.Volumes[i].Counts[class].Chunks++
+	encoding, got := j.frame.dataChunk(w.off+int64(a), class, w.new[a:b], a, matches)
+	s := &j.summary.Volumes[i]
+	s.Counts[class].Chunks++
+	n := &s.Encodings[class][encoding]
+	n.Chunks, n.Bytes = n.Chunks+1, n.Bytes+uint64(b-a)
+	j.decided(c.Volume, w.off+int64(a), b-a, class, encoding, matches, got)
 }

@@ -19,10 +19,11 @@ type match struct {
 	inner *inner // with opInner
 }
 
-// share is what a volume and class put into each column, bytes before compression.
+// share is what a volume and class, in one encoding, put into each column, bytes before compression.
 type share struct {
-	volume int
-	class  classify.Class
+	volume   int
+	class    classify.Class
+	encoding Encoding
 }
 
 // frameWriter collects the chunks of one frame after the other. Volumes keep their numbers for a whole epoch.
@@ -121,9 +122,9 @@ func (w *frameWriter) sizes() (n [numColumns]int) {
 	return n
 }
 
-// account adds what the columns have grown by since before to a class.
-func (w *frameWriter) account(class classify.Class, before [numColumns]int) {
-	k := share{w.volume, class}
+// account adds what the columns have grown by since before to a class and encoding.
+func (w *frameWriter) account(class classify.Class, e Encoding, before [numColumns]int) {
+	k := share{w.volume, class, e}
 	s := w.shares[k]
 	if s == nil {
 		s = new([numColumns]int)
@@ -140,18 +141,24 @@ func (w *frameWriter) zeroChunk(off, n int64) {
 	w.cols.uvarint(colGaps, uint64(off-w.end))
 	w.token(opZero, uint8(classify.ZeroBlock), nil, false, n)
 	w.end = off + n
-	w.account(classify.ZeroBlock, before)
+	w.account(classify.ZeroBlock, EncodedZero, before)
 }
 
 // dataChunk writes the chunk of content new at off, of which matches, sorted, need no literal. base is what their
-// offsets count from: new begins at matches offset base.
-func (w *frameWriter) dataChunk(off int64, class classify.Class, new []byte, base int, matches []match) {
+// offsets count from: new begins at matches offset base. It returns how it is encoded and what each column has got.
+func (w *frameWriter) dataChunk(off int64, class classify.Class, new []byte, base int, matches []match) (e Encoding, got [numColumns]int) {
 	before := w.sizes()
 	w.cols.uvarint(colGaps, uint64(off-w.end))
 	w.rest = classSame
 	w.tokens(uint8(class), new, base, matches)
 	w.end = off + int64(len(new))
-	w.account(class, before)
+	got = w.sizes()
+	for i := range got {
+		got[i] -= before[i]
+	}
+	e = encodingOf(len(new), matches, got[colRaw] > got[colData])
+	w.account(class, e, before)
+	return e, got
 }
 
 // tokens writes the content new, as dataChunk says. begin is the class that the first token carries.
@@ -254,7 +261,7 @@ func (w *frameWriter) notice(v ident.VolumeID, off, n, blocks int64) {
 	c.uvarint(colNotices, uint64(off))
 	c.uvarint(colNotices, uint64(n))
 	c.uvarint(colNotices, uint64(blocks))
-	w.account(classify.ZeroBlock, before)
+	w.account(classify.ZeroBlock, EncodedNotice, before)
 }
 
 // appendTo closes the frame and appends its payload to dst.

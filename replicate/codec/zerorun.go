@@ -41,7 +41,10 @@ func (j *job) closeZeroes(i, pass int) error {
 		j.frame.leaves(before, 0)
 	}
 	j.frame.zeroChunk(z.off, min(z.end, c.Size)-z.off)
-	j.summary.Volumes[i].Counts[classify.ZeroBlock].Chunks++
+	s := &j.summary.Volumes[i]
+	s.Counts[classify.ZeroBlock].Chunks++
+	n := &s.Encodings[classify.ZeroBlock][EncodedZero]
+	n.Chunks, n.Bytes = n.Chunks+1, n.Bytes+uint64(hull)
 	z.leaves = z.leaves[:0]
 	return j.grown(hull)
 }
