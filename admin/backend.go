@@ -24,6 +24,7 @@ type Backend interface {
 	Migrations
 	Worker
 	Access
+	Packaging
 }
 
 // Overview describes the system without waiting for anything: neither method takes a lock of the write path or asks

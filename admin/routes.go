@@ -31,7 +31,7 @@ func (s *Server) routes() []route {
 	for _, part := range [][]route{
 		s.overviewRoutes(), s.volumeRoutes(), s.snapshotRoutes(), s.cloneRoutes(), s.diskRoutes(), s.clusterRoutes(),
 		s.workRoutes(), s.accessRoutes(), s.groupRoutes(), s.diffRoutes(), s.retentionRoutes(), s.migrationRoutes(),
-		s.scrubRoutes(), s.placeRoutes(),
+		s.scrubRoutes(), s.placeRoutes(), s.packagingRoutes(),
 	} {
 		all = append(all, part...)
 	}

@@ -21,6 +21,8 @@ const (
 	explainEpochs  = 5    // latest points that are listed
 	explainChunks  = 4096 // changes that are listed
 	explainTimeout = 30 * time.Second
+
+	explainDecisions = 40
 )
 
 // Explain implements admin.Volumes.
@@ -45,6 +47,9 @@ func (s *System) Explain(ctx context.Context, name string, off, n int64) (api.Ex
 	switch d := d.(type) {
 	case *intercept.Volume:
 		id, out.Chunks = d.ID(), s.describe(d).Chunks
+		if out.Decisions, err = s.Decisions(ctx, name, off, n, explainDecisions); err != nil {
+			return out, err
+		}
 	case *pointDevice:
 		id = d.volume
 		point = &rpc.PointInfo{Point: d.point, Volumes: []*rpc.VolumeState{{Volume: id.UUID[:], Size: d.size}}}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirstor/weir/admin/api"
 	"github.com/weirstor/weir/appliance/certs"
+	"github.com/weirstor/weir/classify/engine"
 	"github.com/weirstor/weir/intercept/ident"
 )
 
@@ -40,6 +41,8 @@ type gatewayFile struct {
 	ReadOnly *readOnly       `json:"read_only,omitempty"` // why the group must not be written to until something is decided
 	Sync     *syncMode       `json:"sync,omitempty"`
 	Branches []branch        `json:"branches,omitempty"`
+
+	Sensitivity map[ident.UUID]engine.Sensitivity `json:"sensitivity,omitempty"` // of volumes that have their own
 }
 
 // openGatewayFile reads the identity of the gateway in dir, or gives it one, durably.

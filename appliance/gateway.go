@@ -39,6 +39,7 @@ type gateway struct {
 	file         *gatewayRecord
 	parted       parted
 
+	tracing   sync.Mutex // one trace at a time
 	volumesMu sync.Mutex // one change of volumes at a time
 	making    struct {
 		sync.Mutex
@@ -143,6 +144,10 @@ func (g *gateway) startShipper(l *certs.Loaded) error {
 		return err
 	}
 	s.closing.add("connection to the provider", client.Close)
+	packaging, err := s.codecOptions()
+	if err != nil {
+		return err
+	}
 	file, remote := g.file.get(), replicate.NewRemote(client)
 	g.remote = remote
 	g.shipper = replicate.NewShipper(replicate.Options{
@@ -152,8 +157,10 @@ func (g *gateway) startShipper(l *certs.Loaded) error {
 			return g.file.change(func(f *gatewayFile) { f.Cluster = c })
 		},
 		Act: g.act(file), OnAct: g.actDone,
+		Codec:  packaging,
 		Logger: s.log.With("room", "replicate", "group", groupName),
 	})
+	g.shipper.SetSensitivity(file.sensitivities())
 	ctx, cancel := context.WithCancel(context.Background())
 	joined := make(chan struct{})
 	go func() {

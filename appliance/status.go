@@ -6,6 +6,7 @@ import (
 
 	"github.com/weirstor/weir/admin"
 	"github.com/weirstor/weir/admin/api"
+	"github.com/weirstor/weir/appliance/lab"
 	"github.com/weirstor/weir/classify"
 	"github.com/weirstor/weir/intercept"
 	"github.com/weirstor/weir/replicate"
@@ -194,23 +195,19 @@ func (s *System) describe(v *intercept.Volume) api.Volume {
 		out.State = state.String()
 	}
 	if g.shipper != nil {
-		out.Chunks = describeCounts(g.shipper.Status().Volumes[v.ID()])
+		n := g.shipper.Status().Encodings[v.ID()]
+		out.Chunks = lab.Counts(&n)
 	}
 	out.Attach = attachOf(s.Addresses(), v.Name())
 	return out
 }
 
-// encodings say how the changes of each class travel (design, section 6).
-var encodings = [classify.NumClasses]string{
-	classify.ZeroBlock: "notice", classify.MetadataOnly: "fields", classify.SmallData: "differential",
-	classify.MediumData: "run", classify.LargeData: "blocks",
-}
-
+// describeCounts lists the counts of a point; in which encodings its changes travelled is not kept.
 func describeCounts(counts codec.ClassCounts) []api.ChunkCount {
 	var out []api.ChunkCount
 	for i, n := range counts {
 		if n.Chunks > 0 {
-			out = append(out, api.ChunkCount{Class: classify.Class(i).String(), Encoding: encodings[i],
+			out = append(out, api.ChunkCount{Class: classify.Class(i).String(), Encoding: "all",
 				Chunks: n.Chunks, Bytes: n.HostBytes, WireBytes: n.WireBytes})
 		}
 	}

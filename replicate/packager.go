@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/weirstor/weir/classify"
+	"github.com/weirstor/weir/classify/trace"
 	"github.com/weirstor/weir/intercept"
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/intercept/leaf"
@@ -19,6 +20,9 @@ type packager struct {
 	maps    map[ident.VolumeID]*classify.Map
 	ages    map[ident.VolumeID]int              // epochs since the map was read
 	learn   func(ident.VolumeID, *classify.Map) // tells the write path's tagger
+	steer   *steering
+
+	encodings map[ident.VolumeID]codec.EncodingCounts // of the epoch that was packaged last
 }
 
 // mapHeadBytes is how much of the start of a volume decides what is on it: partition table and first superblock.
@@ -28,13 +32,17 @@ const mapHeadBytes = 2 << 20
 // states are the state hashes at the previous point. The commit names every volume of the group at the epoch's end.
 func (p *packager) pack(ctx context.Context, e *intercept.Epoch, volumes []intercept.EpochVolume, previous ident.Point, group ident.GroupID,
 	timeline ident.Timeline, states map[ident.VolumeID]leaf.State, put func(pack.Pack) error) (*Commit, error) {
+	sensitivity, traced := p.steer.now()
 	changes := make([]codec.VolumeChange, len(volumes))
 	for i, v := range volumes {
 		changes[i] = p.change(v, states[v.ID])
+		if s, ok := sensitivity[v.ID]; ok {
+			changes[i].Sensitivity = &s
+		}
 	}
 	var sum codec.Summary
 	err := inBackground(func() (err error) {
-		sum, err = p.encoder.Encode(ctx, changes, put)
+		sum, err = p.encode(ctx, changes, traced, put)
 		return err
 	})
 	if err != nil {
@@ -45,13 +53,37 @@ func (p *packager) pack(ctx context.Context, e *intercept.Epoch, volumes []inter
 		First: e.First(), End: e.End(), Time: e.SealedAt().UnixNano(), Name: e.Name(),
 		Packs: sum.Packs,
 	}
+	p.encodings = make(map[ident.VolumeID]codec.EncodingCounts)
 	for i, v := range volumes {
+		p.encodings[v.ID] = sum.Volumes[i].Encodings
 		c.Volumes = append(c.Volumes, VolumeState{
 			Volume: v.ID, Name: v.Name, Size: v.Size, BlockSize: v.BlockSize,
 			State: sum.Volumes[i].State, Counts: sum.Volumes[i].Counts, Partial: v.Partial,
 		})
 	}
 	return c, nil
+}
+
+// encode encodes one epoch, and notes in traced, if any, what it cost.
+func (p *packager) encode(ctx context.Context, changes []codec.VolumeChange, traced *trace.Writer, put func(pack.Pack) error) (codec.Summary, error) {
+	if traced == nil {
+		p.encoder.Record(nil)
+		return p.encoder.Encode(ctx, changes, put)
+	}
+	p.encoder.Record(traced)
+	sum, err := p.encoder.Encode(ctx, changes, put)
+	if err != nil {
+		return sum, err
+	}
+	e, err := codec.PriceFixed(ctx, changes)
+	if err != nil {
+		return sum, fmt.Errorf("pricing for a trace: %w", err)
+	}
+	for _, r := range sum.Packs {
+		e.Wire += int64(r.Size)
+	}
+	traced.Epoch(e)
+	return sum, nil
 }
 
 func (p *packager) change(v intercept.EpochVolume, state leaf.State) codec.VolumeChange {

@@ -42,6 +42,7 @@ type Options struct {
 type Shipper struct {
 	opt      Options
 	packager *packager
+	steering *steering
 	retry    chan struct{} // an operator has acted: try again from Blocked
 
 	// held is the epoch being shipped; it outlives a broken session. Owned by Run, as are act and over.
@@ -62,6 +63,8 @@ type shipment struct {
 	point  ident.Point
 	inline []pack.Pack // small enough to travel with the commit
 	sent   bool        // MarkSent has returned: the interval is frozen
+
+	encodings map[ident.VolumeID]codec.EncodingCounts
 }
 
 // How a Shipper waits and what it keeps in flight.
@@ -78,15 +81,16 @@ func NewShipper(opt Options) *Shipper {
 	if opt.CheckEvery == 0 {
 		opt.CheckEvery = checkEveryDefault
 	}
-	s := &Shipper{opt: opt, act: opt.Act, retry: make(chan struct{}, 1)}
+	s := &Shipper{opt: opt, steering: &steering{}, act: opt.Act, retry: make(chan struct{}, 1)}
 	s.packager = &packager{
 		encoder: codec.NewEncoder(opt.Codec),
 		maps:    make(map[ident.VolumeID]*classify.Map),
 		ages:    make(map[ident.VolumeID]int),
 		learn:   s.learn,
+		steer:   s.steering,
 	}
 	s.mu.status = Status{State: Connecting, Cluster: opt.Cluster, Head: opt.Group.Ledger().Committed,
-		Volumes: make(map[ident.VolumeID]codec.ClassCounts)}
+		Volumes: make(map[ident.VolumeID]codec.ClassCounts), Encodings: make(map[ident.VolumeID]codec.EncodingCounts)}
 	return s
 }
 
@@ -103,7 +107,7 @@ func (s *Shipper) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.mu.status
-	st.Volumes = maps.Clone(st.Volumes)
+	st.Volumes, st.Encodings = maps.Clone(st.Volumes), maps.Clone(st.Encodings)
 	return st
 }
 
@@ -262,6 +266,7 @@ func (s *Shipper) pack(ctx context.Context, p *packager, term uint64, volumes []
 		return err
 	}
 	s.held.commit, s.held.point, s.held.inline, s.held.sent = c, c.Point(), inline, false
+	s.held.encodings = p.encodings
 	return nil
 }
 
@@ -302,6 +307,7 @@ func (s *Shipper) settle(number uint64) error {
 	s.held, s.over = nil, nil
 	s.mu.Lock()
 	s.mu.status.add(h.commit, number)
+	s.mu.status.addEncodings(h.encodings)
 	s.mu.Unlock()
 	return s.acted()
 }

@@ -32,6 +32,16 @@ type Status struct {
 
 	// Volumes is what each volume's changes became, summed over the commits of this process.
 	Volumes map[ident.VolumeID]codec.ClassCounts `json:"volumes"`
+	// Encodings is the same by class and encoding.
+	Encodings map[ident.VolumeID]codec.EncodingCounts `json:"-"`
+}
+
+func (s *Status) addEncodings(of map[ident.VolumeID]codec.EncodingCounts) {
+	for v, n := range of {
+		sum := s.Encodings[v]
+		sum.Add(&n)
+		s.Encodings[v] = sum
+	}
 }
 
 func (s *Status) add(c *Commit, number uint64) {

@@ -44,6 +44,8 @@ type Explanation struct {
 	Changes *ExplainChanges `json:"changes,omitempty" doc:"what one point changed in the range: the one asked for, else the head; absent while there is none"`
 	Epochs  []ExplainEpoch  `json:"epochs" doc:"latest epochs that touched the volume, newest first"`
 	Chunks  []ChunkCount    `json:"chunks" doc:"totals of the volume since the start; empty for a point"`
+
+	Decisions []Decision `json:"decisions,omitempty" doc:"what packaging decided last in the range, the latest first, and why; absent for a point"`
 }
 
 // ExplainChanges is what a point changed, as the provider keeps it.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/weirstor/weir/classify/engine"
 )
 
 // Off is the address of a listener that is not wanted.
@@ -35,7 +37,11 @@ type Config struct {
 	EpochBytes  Size     `yaml:"epoch_bytes"` // seal at least so often
 	LogBudget   Size     `yaml:"log_budget"`
 	Replication Switch   `yaml:"replication"`
-	Takeover    bool     `yaml:"takeover"` // take the group from another gateway
+
+	Sensitivity engine.Sensitivity `yaml:"sensitivity"` // of volumes that do not have their own
+	Model       string             `yaml:"model"`       // file of the model that decides about packaging; empty: the shipped one
+	IndexBytes  Size               `yaml:"index_bytes"` // memory of the index of earlier content; 0: 0.1 % of the volumes and 32 MiB
+	Takeover    bool               `yaml:"takeover"`    // take the group from another gateway
 
 	// Provider.
 	Listen    string `yaml:"listen"`    // HOST:PORT of the provider port

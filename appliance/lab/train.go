@@ -79,6 +79,16 @@ func (o *TrainOptions) model(ctx context.Context, judged string) (*engine.Model,
 	case judged != "":
 		return engine.Load(judged)
 	}
+	if len(o.Traces) > 0 {
+		t, err := readTraces(o.Traces)
+		if err != nil {
+			return nil, err
+		}
+		if len(t.Runs) == 0 || len(t.Columns) == 0 {
+			return nil, fmt.Errorf("%w: the traces hold %d runs and %d columns: record while hosts write", api.ErrInvalid, len(t.Runs), len(t.Columns))
+		}
+		return engine.Learn(fmt.Sprintf("traces: %d runs, %d columns", len(t.Runs), len(t.Columns)), t.Runs, t.Columns), nil
+	}
 	s, err := Generated(ctx, o.Seeds, o.Rounds, o.reporter("generating"))
 	if err != nil {
 		return nil, err

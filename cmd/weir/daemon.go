@@ -40,6 +40,7 @@ func (f *daemonFlags) gateway(c *cobra.Command) {
 	p.Var(&f.flags.EpochBytes, "epoch-bytes", "seal an epoch after so many bytes")
 	p.Var(&f.flags.LogBudget, "log-budget", "size of the write log of the group")
 	p.Var(&f.flags.Replication, "replication", "on or off")
+	f.packaging(c)
 	f.doors(c)
 }
 
@@ -78,6 +79,7 @@ func (f *daemonFlags) config(c *cobra.Command) (config.Config, error) {
 		}
 	}
 	f.doorSettings(&cfg, given)
+	f.packagingSettings(&cfg, given)
 	if cfg.Data == "" {
 		cfg.Data = environment("WEIR_DATA")
 	}

@@ -109,8 +109,8 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 	}
 	add("run", demoCommand(), upCommand(), gatewayCommand(), providerCommand())
 	add("steer", statusCommand(), volumeCommand(), sessionCommand(), snapshotCommand(), cloneCommand(), diskCommand(), groupCommand(), migrateCommand(),
-		clusterCommand(), waitCommand(), verifyCommand(), scrubCommand(), explainCommand(), eventsCommand())
-	add("files", certCommand(), dumpCommand(), trainCommand(), versionCommand())
+		clusterCommand(), waitCommand(), verifyCommand(), scrubCommand(), explainCommand(), traceCommand(), eventsCommand())
+	add("files", certCommand(), dumpCommand(), trainCommand(), benchCommand(), versionCommand())
 	usageArgs(root)
 	return root
 }

@@ -46,7 +46,7 @@ func volumeCommand() *cobra.Command {
 	}
 	remove.Flags().BoolVar(&force, "yes", false, "yes, remove it")
 	remove.Flags().BoolVar(&drop, "drop-sessions", false, "end the sessions of clients that are attached")
-	c.AddCommand(create, remove, accessCommand(r), attachCommand(r), detachCommand(),
+	c.AddCommand(sensitivityCommand(r), create, remove, accessCommand(r), attachCommand(r), detachCommand(),
 		&cobra.Command{Use: "list", Short: "List volumes", Args: cobra.NoArgs,
 			RunE: calling(r, func(c *cobra.Command, d *client.Client, _ []string) ([]api.Volume, error) {
 				return d.Volumes(c.Context())

@@ -134,6 +134,7 @@ func showExplanation(p *printer, e api.Explanation) {
 	if e.Changes != nil {
 		showChanges(p, e.Changes)
 	}
+	showDecisions(p, e.Decisions)
 	for _, x := range e.Epochs {
 		p.line("\nepoch that ends at %d %s: hosts wrote %s, packs %s", x.Point.End, x.Name, size(x.HostBytes), size(x.WireBytes))
 		if len(x.Chunks) > 0 {

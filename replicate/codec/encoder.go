@@ -81,11 +81,11 @@ func (e *Encoder) learn(v ident.VolumeID, off int64, content []byte) {
 	}
 }
 
-// pastOf is what searches brought to a volume lately. A volume that is new is believed to be worth everything.
+// pastOf is what searches brought to a volume lately. A volume that is new may go either way.
 func (e *Encoder) pastOf(v ident.VolumeID) *[numPass]past {
 	p := e.past[v]
 	if p == nil {
-		p = &[numPass]past{{1, 1, 1}, {1, 1, 1}}
+		p = &[numPass]past{{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}}
 		e.past[v] = p
 	}
 	return p

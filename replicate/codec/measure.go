@@ -8,28 +8,26 @@ import (
 
 	"github.com/weirstor/weir/classify"
 	"github.com/weirstor/weir/classify/engine"
+	"github.com/weirstor/weir/classify/trace"
 	"github.com/weirstor/weir/intercept/ident"
 	"github.com/weirstor/weir/replicate/pack"
 )
 
 // Measurement is what it costs to send the difference between two images of a volume.
 type Measurement struct {
-	Changed    int64         `json:"changed_bytes"` // leaf blocks that differ, bytes
-	Wire       int64         `json:"wire_bytes"`    // packs, envelope included
-	Packs      int           `json:"packs"`
-	Counts     ClassCounts   `json:"counts"`
-	FileSystem string        `json:"file_system"` // as ReadMap names it
-	Learn      time.Duration `json:"learn_ns"`    // reading the old image into the index
-	Encode     time.Duration `json:"encode_ns"`   // decode-and-compare included
-	Fixed      []FixedCost   `json:"fixed"`
+	Changed    int64          `json:"changed_bytes"` // leaf blocks that differ, bytes
+	Wire       int64          `json:"wire_bytes"`    // packs, envelope included
+	Packs      int            `json:"packs"`
+	Counts     ClassCounts    `json:"counts"`
+	Encodings  EncodingCounts `json:"-"`
+	FileSystem string         `json:"file_system"` // as ReadMap names it
+	Learn      time.Duration  `json:"learn_ns"`    // reading the old image into the index
+	Encode     time.Duration  `json:"encode_ns"`   // decode-and-compare included
+	Fixed      []FixedCost    `json:"fixed"`
 }
 
 // FixedCost is what sending whole blocks of one size would cost instead.
-type FixedCost struct {
-	BlockBytes int   `json:"block_bytes"`
-	Raw        int64 `json:"raw_bytes"`
-	Zstd       int64 `json:"zstd_bytes"` // each block compressed by itself
-}
+type FixedCost = trace.Fixed
 
 // fixedBlocks are the block sizes that Measure prices.
 var fixedBlocks = []int{4 << 10, 64 << 10, 1 << 20}
@@ -67,7 +65,7 @@ func Measure(ctx context.Context, old, new View, size int64, opt Options) (Measu
 		return m, err
 	}
 	m.Encode = time.Since(begin)
-	m.Counts = sum.Volumes[0].Counts
+	m.Counts, m.Encodings = sum.Volumes[0].Counts, sum.Volumes[0].Encodings
 	return m, nil
 }
 
@@ -89,7 +87,7 @@ func (m *Measurement) compare(ctx context.Context, old, new View, size int64) (x
 			continue
 		}
 		for i := range m.Fixed {
-			m.Fixed[i].add(a[:n], b[:n])
+			addFixed(&m.Fixed[i], a[:n], b[:n])
 		}
 		for at := int64(0); at < n; at += blockSize {
 			end := min(n, at+blockSize)
@@ -102,8 +100,8 @@ func (m *Measurement) compare(ctx context.Context, old, new View, size int64) (x
 	return xs, nil
 }
 
-// add prices the blocks of new that differ from old.
-func (f *FixedCost) add(old, new []byte) {
+// addFixed prices the blocks of new that differ from old.
+func addFixed(f *FixedCost, old, new []byte) {
 	var out []byte
 	for len(new) > 0 {
 		n := min(len(new), f.BlockBytes)
@@ -114,4 +112,37 @@ func (f *FixedCost) add(old, new []byte) {
 		}
 		old, new = old[n:], new[n:]
 	}
+}
+
+// PriceFixed tells what sending whole blocks of the usual sizes would cost for an epoch. It reads every MiB in which
+// something was written, on both sides.
+func PriceFixed(ctx context.Context, changes []VolumeChange) (e trace.Epoch, err error) {
+	for _, n := range fixedBlocks {
+		e.Fixed = append(e.Fixed, FixedCost{BlockBytes: n})
+	}
+	a, b := make([]byte, windowBytes), make([]byte, windowBytes)
+	for i := range changes {
+		c, done := &changes[i], int64(0) // content before it has been priced
+		for _, x := range c.Extents {
+			e.Host += blockCeil(x.Off+x.Len) - blockFloor(x.Off)
+			for off := max(done, x.Off/windowBytes*windowBytes); off < x.Off+x.Len; off += windowBytes {
+				if err := ctx.Err(); err != nil {
+					return e, err
+				}
+				if err := readView(c.Old, a, c.Volume, off); err != nil {
+					return e, err
+				}
+				if err := readView(c.New, b, c.Volume, off); err != nil {
+					return e, err
+				}
+				n := min(windowBytes, c.Size-off)
+				for k := range e.Fixed {
+					addFixed(&e.Fixed[k], a[:n], b[:n])
+				}
+				done = off + windowBytes
+			}
+		}
+	}
+	e.Changed = e.Fixed[0].Raw
+	return e, nil
 }

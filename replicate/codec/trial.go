@@ -48,7 +48,7 @@ func (j *job) try(w *window, to, a, b int, data bool) (out [engine.NumSearch]eng
 			continue
 		}
 		j.matcher.restore(state)
-		j.matcher.work, u.work = 0, 0
+		j.matcher.work, u.work, u.matcher.work = 0, 0, 0
 		j.matcher.level = s
 		matches := j.matcher.cover(w, a, b)
 		if s == engine.SearchInner {
@@ -63,7 +63,6 @@ func (j *job) try(w *window, to, a, b int, data bool) (out [engine.NumSearch]eng
 		}
 		n := j.cost(w.new[a:b], a, matches)
 		out[level] = engine.Outcome{Bytes: n, Work: (j.matcher.work + u.work + u.matcher.work) / 1000}
-		u.matcher.work = 0
 	}
 	j.matcher.restore(state)
 	u.matcher.restore(inner)
