@@ -27,9 +27,9 @@ func (v *Volume) Uncommitted(off, n int64) ([]Extent, ident.Point, error) {
 	if _, first := v.FirstSync(); first {
 		m.Insert(extent.Entry{Tag: unknownTag}, off, n)
 	}
-	for _, l := range st.layers {
+	for _, l := range g.behind(st, committed.End) {
 		written := l.volume(v.number)
-		if written == nil || l.end != 0 && l.end <= committed.End {
+		if written == nil {
 			continue
 		}
 		for _, e := range written.get().Append(nil, off, off+n) {
@@ -59,4 +59,17 @@ func (v *Volume) passedBy(committed ident.Seq) (*extent.Active, error) {
 		m.Insert(extent.Entry{Tag: unknownTag}, at, min(leaf.BlockSize, info.Size-at))
 	})
 	return m, err
+}
+
+// behind returns the layers of a stack that are not in a committed point.
+func (g *Group) behind(st *stack, committed ident.Seq) []*layer {
+	g.stacks.Lock() // a layer that takes writes is sealed under it
+	defer g.stacks.Unlock()
+	var list []*layer
+	for _, l := range st.layers {
+		if l.end == 0 || l.end > committed {
+			list = append(list, l)
+		}
+	}
+	return list
 }
