@@ -32,7 +32,7 @@ lint: ## gofmt, imports, docs, vet, staticcheck
 	$(GO) run $(STATICCHECK) ./...
 
 unit: ## the tests of the rooms, with the race detector
-	$(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v -e /tests/system -e /tests/lint)
+	$(GO) test -race -timeout 25m $$($(GO) list ./... | grep -v -e /tests/system -e /tests/lint)
 	$(GO) test -count=1 -timeout 10m -run 'TestConformance$$' ./target/iscsi # too slow under the race detector
 
 system: build ## the tests of the whole: foreign clients, real kernels, crashes, a cluster
