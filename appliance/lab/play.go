@@ -20,12 +20,6 @@ type cost struct {
 	work       time.Duration // of one core
 }
 
-func (c *cost) add(o cost) {
-	c.host += o.host
-	c.wire += o.wire
-	c.work += o.work
-}
-
 // everything is all scenes, and an epoch of several.
 func everything() []scene {
 	return append(scenes[:len(scenes):len(scenes)], scene{mixed, playMixed})

@@ -82,11 +82,10 @@ func reopen(fs vfs.FS, base *memory) (*overlay, error) {
 
 // model is what an overlay may hold: of each sector what it holds now, and what it may hold after a power loss.
 type model struct {
-	now     []byte
-	maybe   map[int][][]byte // by sector: contents since the last flush that was answered, the one at that flush first
-	doubt   bool             // the last change was not answered
-	before  []byte           // now, before that change
-	touched int64
+	now    []byte
+	maybe  map[int][][]byte // by sector: contents since the last flush that was answered, the one at that flush first
+	doubt  bool             // the last change was not answered
+	before []byte           // now, before that change
 }
 
 const sector = vfs.SectorBytes
