@@ -13,6 +13,8 @@ import (
 
 	"github.com/weirstor/weir/raftstore/replica"
 	"github.com/weirstor/weir/replicate/rpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // gated holds up its node when the agreed list of disks changes: as long as the gate is shut, the node applies nothing.
@@ -96,7 +98,8 @@ func TestDiskOfLaggingNode(t *testing.T) {
 	add(lagging, "second")   // and does not get to this one
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if err := wait(ctx); err == nil || ctx.Err() == nil {
+	// The server's clock may end the call a moment before the client's does.
+	if err := wait(ctx); err == nil || ctx.Err() == nil && status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("waiting ended with %v before the disk is there", err)
 	}
 	list, err := calls.Disks(w.ctx(), &rpc.DisksRequest{})
