@@ -18,6 +18,7 @@ const (
 	zeroStep       = 256 << 10 // a new segment grows by this, so that few fdatasyncs have to write metadata
 	sparesMax      = 2         // segments kept for use again
 	tombsMax       = 1024      // deletions that wait for a write of packs to go with
+	tombsHeld      = 8192      // deletions that wait for a write that is under way to end, at most
 )
 
 // landing is the log of small packs. Packs that are put at the same time share one write and one fdatasync, which one of

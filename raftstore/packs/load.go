@@ -11,7 +11,12 @@ import (
 	"github.com/weirstor/weir/replicate/pack"
 )
 
+// load finds the packs that are there. What a process that ended between a write and its fsync has left reads whole, and
+// is not on stable storage: it is made so, for Put takes what is here for durable.
 func (s *Store) load() error {
+	if err := durable.SyncDir(s.opt.FS, s.dir); err != nil {
+		return err
+	}
 	folders, err := s.opt.FS.List(s.dir)
 	if err != nil {
 		return err
@@ -19,6 +24,9 @@ func (s *Store) load() error {
 	for _, folder := range folders {
 		if _, err := strconv.ParseUint(folder, 16, 8); err != nil || len(folder) != 2 {
 			continue
+		}
+		if err := durable.SyncDir(s.opt.FS, s.path(folder)); err != nil {
+			return err
 		}
 		names, err := s.opt.FS.List(s.path(folder))
 		if err != nil {
@@ -53,6 +61,9 @@ func (s *Store) loadFile(folder, name string) error {
 // loadLanding reads the landing log. Its segments are not written to any more.
 func (s *Store) loadLanding() error {
 	l := s.landing
+	if err := durable.SyncDir(l.fs, l.dir); err != nil {
+		return err
+	}
 	names, err := l.fs.List(l.dir)
 	if err != nil {
 		return err
@@ -103,13 +114,17 @@ func (l *landing) keepSpare(name string) error {
 	return durable.Remove(l.fs, name)
 }
 
-// read reads a segment. Its head was durable before it got its name, so a bad one is damage.
+// read reads a segment and makes durable what was read. Its head was durable before it got its name, so a bad one is
+// damage.
 func (l *landing) read(no uint32) (*loaded, error) {
 	f, err := l.fs.OpenReadWrite(l.path(no, segmentSuffix), durable.Category)
 	if err != nil {
 		return nil, err
 	}
 	g, err := readSegment(f, no)
+	if err == nil {
+		err = f.SyncData()
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("segment %d of the landing log: %w", no, err), f.Close())
 	}

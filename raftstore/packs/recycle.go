@@ -96,10 +96,11 @@ func (l *landing) retire(dead []*segment) {
 	}
 }
 
-// deleted has a deletion written down with the next packs: after power loss the pack may be back.
+// deleted has a deletion written down with the next packs, unless very many wait for a slow write: they must fit into a
+// segment with the packs. A pack whose deletion is not written may be back at the next start, whole.
 func (l *landing) deleted(id pack.ID) {
 	l.mu.Lock()
-	if l.closed {
+	if l.closed || len(l.tombs) == tombsHeld {
 		l.mu.Unlock()
 		return
 	}
