@@ -65,7 +65,7 @@ func (l *Log) prepareOne() bool {
 	number := l.mu.lastNumber
 	l.mu.Unlock()
 
-	s, err := l.makeReady(f, number)
+	s, err := l.makeReady(&f, number)
 	if err != nil && !vfs.IsNoSpace(err) {
 		_ = l.fail(err)
 	}
@@ -77,9 +77,7 @@ func (l *Log) prepareOne() bool {
 		return true
 	}
 	l.mu.noSpace = true
-	if f.file == nil {
-		l.mu.files--
-	}
+	l.mu.files-- // removed by makeReady
 	if l.mu.reason == nil {
 		l.opt.Logger.Warn("no further log segment can be made; it is tried again until there is room", "dir", l.opt.Dir, "reason", err)
 	}
@@ -87,10 +85,16 @@ func (l *Log) prepareOne() bool {
 	return false
 }
 
-// makeReady turns f into segment number, with its header on stable storage.
-func (l *Log) makeReady(f freeFile, number uint64) (*segment, error) {
+// makeReady turns f into segment number, with its header on stable storage. Without room on the disk for that there is no
+// file afterwards: one that nothing counts any more would take from the log's budget for ever.
+func (l *Log) makeReady(f *freeFile, number uint64) (_ *segment, err error) {
+	defer func() {
+		if f.file != nil && vfs.IsNoSpace(err) {
+			l.discard(f)
+		}
+	}()
 	if f.file == nil {
-		if err := l.makeFile(&f); err != nil {
+		if err := l.makeFile(f); err != nil {
 			return nil, err
 		}
 	}
@@ -122,14 +126,14 @@ func (l *Log) makeReady(f freeFile, number uint64) (*segment, error) {
 
 // makeFile creates a segment file of full length, its name durable. After an error there is no file.
 func (l *Log) makeFile(f *freeFile) (err error) {
-	if f.file, err = l.opt.FS.Create(f.name); err != nil {
+	file, err := l.opt.FS.Create(f.name)
+	if err != nil {
 		return fmt.Errorf("new segment: %w", err)
 	}
+	f.file = file
 	defer func() {
 		if err != nil {
-			f.file.Close()
-			_ = l.opt.FS.Remove(f.name) // a file that stays is taken for a free one at the next start
-			f.file = nil
+			l.discard(f)
 		}
 	}()
 	if err := f.file.Allocate(0, l.opt.SegmentBytes); err != nil {
@@ -145,6 +149,13 @@ func (l *Log) makeFile(f *freeFile) (err error) {
 		return fmt.Errorf("new segment: %w", err)
 	}
 	return nil
+}
+
+// discard closes and removes f.
+func (l *Log) discard(f *freeFile) {
+	f.file.Close()
+	_ = l.opt.FS.Remove(f.name) // a file that stays is taken for a free one at the next start
+	f.file = nil
 }
 
 // writeZeroes writes a new file once with zeroes, which makes every later fdatasync of it cheaper: the disk's blocks

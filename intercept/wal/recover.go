@@ -63,7 +63,7 @@ func CreateFrom(opt Options, first ident.Seq) (l *Log, start Start, err error) {
 	l = newLog(opt)
 	l.mu.lastNumber = 1
 	l.mu.files, l.mu.nextName = 1, 1
-	s, err := l.makeReady(freeFile{name: segmentName(opt.Dir, 0)}, 1)
+	s, err := l.makeReady(&freeFile{name: segmentName(opt.Dir, 0)}, 1)
 	if err != nil {
 		return nil, Start{}, err
 	}
@@ -450,5 +450,5 @@ func (r *recovery) nextSegment() (*segment, error) {
 		l.mu.files++
 	}
 	l.mu.lastNumber++
-	return l.makeReady(f, l.mu.lastNumber)
+	return l.makeReady(&f, l.mu.lastNumber)
 }
