@@ -304,6 +304,9 @@ func orOwn(from, named string) string {
 func (g *gateway) branches() []api.Branch {
 	var out []api.Branch
 	for _, b := range g.file.get().Branches {
+		if there, err := exists(g.system.groupFolder(b.Name)); err == nil && !there {
+			continue // recorded, and the restore was cut off before it put anything aside; or removed since
+		}
 		out = append(out, api.Branch{Name: b.Name, Path: g.system.groupFolder(b.Name), Group: b.Group.String(), At: b.At, Reason: b.Reason})
 	}
 	return out

@@ -47,7 +47,8 @@ func openMigration(g *gateway, dir string) (*migration, error) {
 	return x, nil
 }
 
-// close ends a running cutover: doors that close would wait for the writes that it holds.
+// close ends a running cutover, and the writes that one behind its point of no return holds, for it may not have come
+// to its fence: doors that close would wait for them.
 func (x *migration) close() error {
 	x.mu.Lock()
 	x.closed = true
@@ -56,6 +57,11 @@ func (x *migration) close() error {
 	if running != nil {
 		running()
 		<-ended
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.m != nil && x.m.State == migrate.Fenced {
+		x.g.group.Fence(fmt.Errorf("the cutover of migration %s is behind its point of no return", x.m.ID))
 	}
 	return nil
 }
