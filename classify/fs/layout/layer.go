@@ -20,7 +20,7 @@ type layer struct {
 // whole is the layer of n bytes at off of the volume.
 func whole(r fs.View, off, n int64) *layer { return &layer{r: r, segs: []segment{{0, n, off}}} }
 
-// within is a layer of segments of l.
+// within is a layer of segments of l, of the first maxSegments pieces.
 func (l *layer) within(segs []segment) *layer {
 	in := &layer{r: l.r}
 	slices.SortFunc(segs, func(a, b segment) int { return cmp.Compare(a.in, b.in) })
@@ -30,7 +30,13 @@ func (l *layer) within(segs []segment) *layer {
 			continue
 		}
 		end = s.in + s.n
-		l.each(s.out, s.n, func(at, off, n int64) { in.segs = append(in.segs, segment{s.in + at - s.out, n, off}) })
+		l.each(s.out, s.n, func(at, off, n int64) bool {
+			in.segs = append(in.segs, segment{s.in + at - s.out, n, off})
+			return len(in.segs) < maxSegments
+		})
+		if len(in.segs) == maxSegments {
+			break
+		}
 	}
 	return in
 }
@@ -43,8 +49,9 @@ func (l *layer) size() int64 {
 	return last.in + last.n
 }
 
-// each calls f for the pieces of n bytes at the inner offset off: the inner offset and the volume's.
-func (l *layer) each(off, n int64, f func(in, out, n int64)) {
+// each calls f for the pieces of n bytes at the inner offset off, with the inner offset and the volume's, until it returns
+// false.
+func (l *layer) each(off, n int64, f func(in, out, n int64) bool) {
 	i, _ := slices.BinarySearchFunc(l.segs, off, func(s segment, off int64) int {
 		if s.in+s.n <= off {
 			return -1
@@ -54,8 +61,8 @@ func (l *layer) each(off, n int64, f func(in, out, n int64)) {
 	for ; i < len(l.segs) && l.segs[i].in < off+n; i++ {
 		s := l.segs[i]
 		from, to := max(off, s.in), min(off+n, s.in+s.n)
-		if to > from {
-			f(from, s.out+from-s.in, to-from)
+		if to > from && !f(from, s.out+from-s.in, to-from) {
+			return
 		}
 	}
 }
@@ -64,12 +71,11 @@ func (l *layer) each(off, n int64, f func(in, out, n int64)) {
 func (l *layer) ReadAt(p []byte, off int64) error {
 	var err error
 	covered := int64(0)
-	l.each(off, int64(len(p)), func(in, out, n int64) {
+	l.each(off, int64(len(p)), func(in, out, n int64) bool {
 		clear(p[covered : in-off])
-		if err == nil {
-			err = l.r.ReadAt(p[in-off:in-off+n], out)
-		}
+		err = l.r.ReadAt(p[in-off:in-off+n], out)
 		covered = in - off + n
+		return err == nil
 	})
 	clear(p[covered:])
 	return err

@@ -10,8 +10,13 @@ import (
 	"github.com/weirstor/weir/classify/fs/xfs"
 )
 
-// maxDepth bounds how deep layers may lie in each other: array, partition, logical volume, partition.
-const maxDepth = 4
+// Bounds of layers, which may be made to hold themselves: how deep they may lie in each other (array, partition, logical
+// volume, partition), how many are looked at, and of how many pieces one is. What lies beyond is not known.
+const (
+	maxDepth    = 4
+	maxLayers   = 1024
+	maxSegments = 1 << 16
+)
 
 // Layout is what was found on a volume.
 type Layout struct {
@@ -19,6 +24,8 @@ type Layout struct {
 	names   []string
 	add     func(off, n int64, kind fs.Region)
 	replay  bool
+	layers  int   // looked at so far
+	text    int64 // bytes of LVM's metadata that were read
 }
 
 // Found is a file system and where it lies.
@@ -30,12 +37,17 @@ type Found struct {
 }
 
 // Place calls f for the pieces of n bytes at off of the file system: the offset there and that on the volume.
-func (s Found) Place(off, n int64, f func(in, out, n int64)) { s.on.each(off, n, f) }
+func (s Found) Place(off, n int64, f func(in, out, n int64)) {
+	s.on.each(off, n, func(in, out, n int64) bool {
+		f(in, out, n)
+		return true
+	})
+}
 
 // Regions reports, in offsets of the volume, where structures of the file system lie.
 func (s Found) Regions(fuel *fs.Fuel, add func(off, n int64, kind fs.Region)) error {
 	return s.FileSystem.Regions(fuel, func(off, n int64, kind fs.Region) {
-		s.on.each(off, n, func(_, out, n int64) { add(out, n, kind) })
+		s.Place(off, n, func(_, out, n int64) { add(out, n, kind) })
 	})
 }
 
@@ -58,9 +70,10 @@ func (l *Layout) Name() string { return strings.Join(l.names, ", ") }
 
 // look searches one device: a file system, else an array member, a physical volume or a partition table.
 func (l *Layout) look(on *layer, label string, depth int) error {
-	if depth >= maxDepth {
+	if depth >= maxDepth || l.layers == maxLayers {
 		return nil
 	}
+	l.layers++
 	found, err := l.system(on, label)
 	if found || err != nil {
 		return err
@@ -156,7 +169,10 @@ func (l *Layout) report(on *layer, off, n int64, kind fs.Region) {
 	if off < 0 || n <= 0 {
 		return
 	}
-	on.each(off, n, func(_, out, n int64) { l.add(out, n, kind) })
+	on.each(off, n, func(_, out, n int64) bool {
+		l.add(out, n, kind)
+		return true
+	})
 }
 
 func wrap(err error, what, label string) error {

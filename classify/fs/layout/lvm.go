@@ -12,6 +12,7 @@ import (
 const (
 	lvmLabelSectors = 4
 	maxLVMText      = 4 << 20
+	maxLVMTexts     = 4 * maxLVMText // of all physical volumes together
 	maxLVMSegments  = 1 << 14
 )
 
@@ -85,7 +86,11 @@ func (l *Layout) metadata(on *layer, pv *lvmPV) ([]byte, error) {
 		l.report(on, a.Off, a.Len, fs.GroupDesc)
 	}
 	for _, a := range pv.mdas {
+		if l.text > maxLVMTexts {
+			return nil, nil
+		}
 		if text, err := readMDA(on, a); err != nil || text != nil {
+			l.text += int64(len(text))
 			return text, err
 		}
 	}
