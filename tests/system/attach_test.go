@@ -67,7 +67,7 @@ func TestVolumeAttach(t *testing.T) {
 // breakSessions drops the session that has written most, again and again, until ctx ends, and returns how many.
 func breakSessions(ctx context.Context, d *harness.Daemon) int {
 	n := 0
-	tick := time.NewTicker(500 * time.Millisecond)
+	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	for {
 		select {
