@@ -17,6 +17,9 @@ const (
 	attrEnd      = 0xffffffff
 )
 
+// maxFileBytes bounds where in a file a run lies: twice that is a number of 63 bits still.
+const maxFileBytes = 1 << 61
+
 // file collects the attributes of a file from its records.
 type file struct {
 	f       *FileSystem
@@ -105,16 +108,16 @@ func (f *FileSystem) content(a []byte, s *stream) {
 }
 
 // runs decodes a run list: per run a byte with the widths of length and offset, then both; the offset counts from the run
-// before it, and a run without one is sparse.
+// before it, and a run without one is sparse. Runs beyond what a file can have are left out.
 func (f *FileSystem) runs(b []byte, vcn uint64, s *stream) {
-	lcn := int64(0)
+	lcn, limit := int64(0), uint64(maxFileBytes/f.cluster)
 	for len(b) > 0 && b[0] != 0 && len(s.runs) < fs.MaxRuns {
 		wide, offset := int(b[0]&15), int(b[0]>>4)
 		if wide == 0 || wide > 8 || offset > 8 || 1+wide+offset > len(b) {
 			return
 		}
 		n := number(b[1:1+wide], false)
-		if n <= 0 || n > 1<<48 || vcn > 1<<48 {
+		if n <= 0 || uint64(n) > limit || vcn > limit {
 			return
 		}
 		if offset > 0 {
