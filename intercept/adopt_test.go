@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -343,14 +344,17 @@ func TestAdoptRefuses(t *testing.T) {
 		t.Errorf("in use: %v", err)
 	}
 	claim.Close()
-	before := len(mustList(t, m))
+	files := func() int { // the log makes segments when it likes
+		return len(slices.DeleteFunc(mustList(t, m), func(name string) bool { return strings.HasPrefix(name, "log-") }))
+	}
+	before := files()
 	if _, err := g.CreateVolume(VolumeSpec{Name: "v", Adopt: imagePath}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := g.CreateVolume(VolumeSpec{Name: "w", Adopt: imagePath}); !errors.Is(err, ErrInUse) {
 		t.Errorf("adopted twice: %v", err)
 	}
-	if n := len(mustList(t, m)); n > before+5 {
+	if n := files(); n > before+3 { // its name, its leaves, what is to do
 		t.Errorf("%d files, %d before", n, before)
 	}
 	closeGroup(t, g)

@@ -76,7 +76,7 @@ func (g *Group) awaitDestage() (l *layer, kept ident.Seq) {
 		} else {
 			l, kept = g.destageable(overflow)
 		}
-		if g.log.Err() != nil {
+		if g.log.Err() != nil || g.closing() { // what waits is as safe in the log
 			return nil, 0
 		}
 		if l != nil {
@@ -89,6 +89,16 @@ func (g *Group) awaitDestage() (l *layer, kept ident.Seq) {
 		case <-changed:
 		case <-again:
 		}
+	}
+}
+
+// closing reports whether Close has been called.
+func (g *Group) closing() bool {
+	select {
+	case <-g.done:
+		return true
+	default:
+		return false
 	}
 }
 

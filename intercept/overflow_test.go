@@ -97,6 +97,11 @@ func TestThrottleTake(t *testing.T) {
 	if got := th.take(1, 4<<20, now.Add(time.Hour)); got != 0 {
 		t.Errorf("after a pause a write waits %v", got)
 	}
+	for range 1000 { // a deep queue of large writes
+		if got := th.take(1<<20, 1<<20, now.Add(time.Hour)); got > throttleWaitMax {
+			t.Fatalf("a write waits %v", got)
+		}
+	}
 }
 
 // The rate of writing follows what was written; that of commits counts the time between them.
