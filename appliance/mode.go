@@ -22,6 +22,9 @@ type syncMode struct {
 func (g *gateway) applyMode() {
 	if m := g.file.get().Sync; m != nil {
 		g.group.SetSync(intercept.SyncMode{On: m.On, DegradeAfter: m.DegradeAfter})
+		if m.On && !bool(g.system.cfg.Replication) {
+			g.system.degraded(true, "replication is off")
+		}
 	}
 }
 
@@ -37,7 +40,8 @@ func (s *System) degraded(on bool, why string) {
 // mode describes the group's mode.
 func (g *gateway) mode() api.GroupMode {
 	st := g.group.SyncStatus()
-	m := api.GroupMode{Mode: api.ModeAsync, DegradeAfter: st.DegradeAfter.Seconds(), Degraded: st.Degraded, Waiting: st.Waiting}
+	m := api.GroupMode{Mode: api.ModeAsync, DegradeAfter: st.DegradeAfter.Seconds(), Waiting: st.Waiting,
+		Degraded: st.Degraded || st.On && !bool(g.system.cfg.Replication)}
 	if st.On {
 		m.Mode = api.ModeSync
 	}

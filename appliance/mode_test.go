@@ -98,3 +98,22 @@ func benchFlush(b *testing.B, mode string) {
 		}
 	}
 }
+
+// A gateway that is started without replication says that mode sync, which was set before, does not hold.
+func TestSyncWithoutReplication(t *testing.T) {
+	c := testConfig(t)
+	file, err := openGatewayFile(c.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Sync = &syncMode{On: true}
+	if err := file.write(c.Data); err != nil {
+		t.Fatal(err)
+	}
+	c.Replication = false
+	s := start(t, api.RoleAll, c)
+	defer stop(t, s)
+	if m := s.Status().Groups[0].Mode; m.Mode != api.ModeSync || !m.Degraded {
+		t.Errorf("%+v", m)
+	}
+}
