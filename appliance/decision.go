@@ -229,6 +229,9 @@ func (s *System) DecideGroup(ctx context.Context, group string, a api.GroupAct) 
 		}
 		d.Group = from.String()
 	}
+	if err := g.migration.takenBack(a.Act); err != nil {
+		return d, err
+	}
 	err = g.file.change(func(f *gatewayFile) {
 		f.Act, f.From = groupAct(a.Act), from
 		if a.Act != api.ActTakeover && errors.Is(g.parted.get(), rpc.ErrForeign) {

@@ -213,6 +213,26 @@ func (x *migration) abort() error {
 	return nil
 }
 
+// takenBack ends a migration that is behind its point of no return, because an operator decided about the group: its
+// destination is given up, and the gateway may be written to again.
+func (x *migration) takenBack(act string) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case x.running != nil:
+		return fmt.Errorf("%w: a cutover is running", api.ErrConflict)
+	case x.m == nil || x.m.State != migrate.Fenced:
+		return nil
+	}
+	m := *x.m
+	m.State, m.Ended, m.Error = migrate.Aborted, time.Now(), "an operator decided to "+act+" the group behind the point of no return"
+	if err := x.store.Save(&m); err != nil {
+		return err
+	}
+	x.m = &m
+	return nil
+}
+
 // Cutover implements admin.Migrations.
 func (s *System) Cutover(ctx context.Context, group string, report func(api.Progress)) (api.Migration, error) {
 	x, err := s.migrationUp(ctx, group)
@@ -224,10 +244,12 @@ func (s *System) Cutover(ctx context.Context, group string, report func(api.Prog
 		return api.Migration{}, err
 	}
 	s.event("warning", "migration.cutover", "cutover of group "+groupName+" has begun")
-	err = migrate.Cutover(run, &cutover{x.g, report}, x.store, m, func(step migrate.Step) {
-		report(api.Progress{What: string(step)})
-	})
-	x.finish(m)
+	err = func() error {
+		defer x.finish(m)
+		return migrate.Cutover(run, &cutover{x.g, report}, x.store, m, func(step migrate.Step) {
+			report(api.Progress{What: string(step)})
+		})
+	}()
 	if err != nil {
 		s.event("error", "migration.cutover", fmt.Sprintf("cutover of group %s: %v", groupName, err))
 		return api.Migration{}, cutoverError(m, err)

@@ -115,8 +115,13 @@ func imageFormat(head, tail []byte) string {
 func (g *Group) adopt(info *checkpoint.Volume, image vfs.File, path string) (*base, error) {
 	raw, leaves := baseNames(g.dir, info.ID)
 	b := &base{number: info.Number, id: info.ID, file: image, path: path}
-	b, err := b.addLeaves(g.opt.FS, g.dir, raw, leaves, false, g.opt.FS.Link(path, raw))
+	err := rememberDevice(g.opt.FS, path, deviceName(g.dir, info.ID))
+	if err == nil {
+		err = g.opt.FS.Link(path, raw)
+	}
+	b, err = b.addLeaves(g.opt.FS, g.dir, raw, leaves, false, err)
 	if err != nil {
+		_ = g.opt.FS.Remove(deviceName(g.dir, info.ID)) // what stays is removed when the group is next opened
 		return nil, fmt.Errorf("base: %w", err)
 	}
 	return b, nil

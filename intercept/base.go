@@ -99,6 +99,10 @@ func (b *base) addLeaves(fs vfs.FS, dir, raw, leaves string, zeroKnown bool, err
 // openBase opens the files of a volume.
 func openBase(fs vfs.FS, dir string, number uint32, id ident.VolumeID) (*base, error) {
 	raw, leaves := baseNames(dir, id)
+	err := sameDevice(fs, raw, deviceName(dir, id))
+	if err != nil {
+		return nil, &DamageError{Path: raw, Err: err}
+	}
 	b, err := openFiles(fs, raw, leaves, number, id)
 	switch {
 	case errors.Is(err, vfs.ErrLocked):
@@ -165,6 +169,7 @@ func (b *base) remove(fs vfs.FS, dir string) {
 	raw, leaves := baseNames(dir, b.id)
 	_ = fs.Remove(raw)
 	_ = fs.Remove(leaves)
+	_ = fs.Remove(deviceName(dir, b.id))
 }
 
 // removeOrphans removes the files of volumes and shadows that are in no table: left by what a crash cut off.
@@ -176,7 +181,7 @@ func (g *Group) removeOrphans() error {
 	keep := make(map[string]bool)
 	for _, b := range g.volumes.bases {
 		raw, leaves := baseNames(g.dir, b.id)
-		keep[raw], keep[leaves] = true, true
+		keep[raw], keep[leaves], keep[deviceName(g.dir, b.id)] = true, true, true
 	}
 	g.syncing.files(g.dir, keep)
 	for _, s := range *g.shadows.chain.Load() {
@@ -198,7 +203,7 @@ func (g *Group) removeOrphans() error {
 }
 
 // ownName are the names of files that the group makes for volumes.
-var ownName = regexp.MustCompile(`^((base|shadow-[0-9]+)-` + uuidPattern + `\.(raw|leaf|leaf\.new)|todo-` + uuidPattern + `-[0-9]+\.map(\.new)?)$`)
+var ownName = regexp.MustCompile(`^((base|shadow-[0-9]+)-` + uuidPattern + `\.(raw|leaf|leaf\.new|device)|todo-` + uuidPattern + `-[0-9]+\.map(\.new)?)$`)
 
 const uuidPattern = `[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`
 

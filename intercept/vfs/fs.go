@@ -29,6 +29,9 @@ type FS interface {
 	// Claim opens an existing file or block device for reading and writing by this holder alone, until Close. ErrLocked,
 	// with who has it as far as that can be told, while anybody else uses it; ErrKind when it is neither.
 	Claim(name string) (File, error)
+	// Identity is what tells a block device from all others, also after the machine has started anew; "" if there is nothing
+	// that does. device is false, and id "", for a file.
+	Identity(name string) (id string, device bool, err error)
 	// Lock takes an exclusive lock named by a file, for the life of the process or until Close; ErrLocked when another
 	// holder has it.
 	Lock(name string) (io.Closer, error)

@@ -33,6 +33,9 @@ func (m *Mem) LinkedTo(name string) (string, error) {
 	return m.links[name], nil
 }
 
+// Identity implements FS: there are only files.
+func (m *Mem) Identity(string) (id string, device bool, err error) { return "", false, nil }
+
 // Claim implements FS. Names that Link made are claimed as what they stand for.
 func (m *Mem) Claim(name string) (File, error) {
 	if path, err := m.LinkedTo(name); err != nil {

@@ -56,6 +56,13 @@ func TestAdoptDevice(t *testing.T) {
 	if err := d.Stop(); err != nil {
 		t.Error(err)
 	}
+	if d, err = d.Restart(ctx); err != nil { // it is known again
+		t.Fatal(err)
+	}
+	verified(t, ctx, d)
+	if err := d.Stop(); err != nil {
+		t.Error(err)
+	}
 	run(t, ctx, "e2fsck", "-fn", disk)
 	sameFiles(t, want, filesOn(t, ctx, disk, "ext4"))
 	run(t, ctx, "cmp", device, disk)

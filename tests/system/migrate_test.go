@@ -73,6 +73,33 @@ func TestCutover(t *testing.T) {
 	refusesWrites(t, d)
 }
 
+// TestCutoverIsTakenBack loses the destination behind the point of no return: the operator takes the group back, and the
+// source works again with everything that it had acknowledged.
+func TestCutoverIsTakenBack(t *testing.T) {
+	ctx := testContext(t, 4*time.Minute)
+	d := start(t, ctx, upSpec(t, "--volume", "v:256M", "--epoch", "200ms", "--disk", "v:raw:"+filepath.Join(t.TempDir(), "disk.img")))
+	weir(t, ctx, d, "wait", "v")
+	weir(t, ctx, d, "migrate", "start")
+	want := pattern(3, writerBlock)
+	write(t, d, want, 8*writerBlock)
+	hook(t, d, "start", "exit 1")
+	cutoverFails(t, ctx, d)
+	refusesWrites(t, d)
+	weir(t, ctx, d, "group", "takeover", "main")
+	eventually(t, ctx, "the source takes writes again", func() error {
+		c, err := client.Dial(d.Addresses.NBD, "v")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = c.Close() }()
+		return c.WriteAt(want, 16*writerBlock, true)
+	})
+	reads(t, d, want, 8*writerBlock)
+	if out := weir(t, ctx, d, "migrate", "status"); !strings.Contains(out, "aborted") {
+		t.Errorf("the migration is not over: %s", out)
+	}
+}
+
 // hook installs a program that the daemon runs.
 func hook(t *testing.T, d *harness.Daemon, name, script string) {
 	t.Helper()
