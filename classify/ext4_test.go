@@ -2,61 +2,26 @@ package classify
 
 import (
 	"bytes"
-	"errors"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/weirstor/weir/classify/fs/fstest"
 )
 
-// fileView is a file as a View.
-type fileView struct{ f *os.File }
-
-func (v fileView) ReadAt(p []byte, off int64) error {
-	n, err := v.f.ReadAt(p, off)
-	if n < len(p) {
-		clear(p[n:])
-		err = nil
-	}
-	return err
+// image makes a file system image of size bytes and returns its path and a view of it.
+func image(t testing.TB, size int64, args ...string) (string, fstest.FileView) {
+	t.Helper()
+	path := fstest.Empty(t, size)
+	tool(t, "mkfs.ext4", append(append([]string{"-q", "-F"}, args...), path)...)
+	return path, fstest.Open(t, path)
 }
 
-// tool runs an outside program and returns what it prints; without the program the test is skipped.
 func tool(t testing.TB, name string, args ...string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if path, err = exec.LookPath("/usr/sbin/" + name); err != nil {
-			t.Skipf("%s is not installed: install the Debian package e2fsprogs", name)
-		}
-	}
-	out, err := exec.Command(path, args...).CombinedOutput()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("%s: %v", name, err)
-	} else if err != nil {
-		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
-	}
-	return string(out)
-}
-
-// image makes a file system image of size bytes and returns its path and a view of it.
-func image(t testing.TB, size int64, args ...string) (string, fileView) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "image")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	if err := f.Truncate(size); err != nil {
-		t.Fatal(err)
-	}
-	tool(t, "mkfs.ext4", append(append([]string{"-q", "-F"}, args...), path)...)
-	return path, fileView{f}
+	return fstest.Tool(t, "e2fsprogs", name, args...)
 }
 
 // wanted is what dumpe2fs says of each block, the kinds of later lines over earlier ones.
@@ -193,12 +158,7 @@ func TestFragmentedJournal(t *testing.T) {
 	}
 	tool(t, "debugfs", "-w", "-f", script, path)
 	tool(t, "tune2fs", "-j", "-J", "size=20", path)
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	m, err := ReadMap(fileView{f}, 100<<20)
+	m, err := ReadMap(fstest.Open(t, path), 100<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
