@@ -262,7 +262,7 @@ func (r *rig) settle() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for r.ship.Status().Head.End < end {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("%d is not committed: shipper is %+v", end, r.ship.Status())
