@@ -145,7 +145,7 @@ func commit(t *testing.T, g *Group, e *Epoch) {
 
 func next(t *testing.T, g *Group) *Epoch {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	e, err := g.Next(ctx)
 	if err != nil {
@@ -166,7 +166,7 @@ func seal(t *testing.T, g *Group, name string) ident.Seq {
 // awaitDestaged waits until the base holds everything up to seq.
 func awaitDestaged(t *testing.T, g *Group, seq ident.Seq) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		g.stacks.Lock()
 		changed, first := g.stacks.changed, g.stacks.current.Load().layers[0].first

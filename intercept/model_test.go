@@ -215,7 +215,7 @@ func (m *model) ship() {
 
 // shipOne takes one epoch, checks it, and commits it unless it is to be returned.
 func (m *model) shipOne(back bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	e, err := m.group.Next(ctx)
 	m.check(err)

@@ -188,7 +188,7 @@ func (c *testCluster) disarm() {
 // leader waits for a leader and returns its name.
 func (c *testCluster) leader() string {
 	c.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		for name, n := range c.nodes {
 			if n.Leading() {
 				return name
@@ -228,7 +228,7 @@ func (c *testCluster) client() *rpc.Client {
 // eventually fails the test unless ok becomes true.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not within 30 s", what)
 		}

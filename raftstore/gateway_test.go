@@ -34,7 +34,7 @@ func (c *testCluster) gateway() *testGateway {
 }
 
 func (g *testGateway) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(g.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(g.t.Context(), 2*time.Minute)
 	g.t.Cleanup(cancel)
 	return ctx
 }

@@ -53,7 +53,7 @@ func (p *peer) Extents(_ context.Context, q ident.Point, v ident.VolumeID, off, 
 // failing waits until the group tells of an error that is want.
 func (n *node) failing(src *source, want error) error {
 	n.tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	g, err := n.group(src.group)
 	if err != nil {

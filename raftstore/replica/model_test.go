@@ -284,7 +284,7 @@ func (n *node) close() {
 // wait waits for a point, and with disks until all that SetDisks named show it, with the test's patience.
 func (n *node) wait(p *sourcePoint, disks bool) {
 	n.tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var ids []ident.UUID
 	if disks {
